@@ -1,0 +1,1 @@
+"""Raters: models of who answers what, groups of raters, and the study that puts them together."""
