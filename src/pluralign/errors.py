@@ -68,9 +68,7 @@ class MissingExtraError(PluralignError):
     """
 
     def __init__(self, package: str, *, extra: str) -> None:
-        super().__init__(
-            f"this needs the package '{package}', which is not installed; run: pip install 'pluralign[{extra}]'"
-        )
+        super().__init__(f"this needs the package '{package}', which is not installed; run: pip install 'pluralign[{extra}]'")
 
 
 class RunError(PluralignError):

@@ -103,7 +103,7 @@ def unit_sums(values: FloatArray, units: IntArray, n_units: int) -> tuple[FloatA
     """
     counts = np.bincount(units, minlength=n_units).astype(np.float64)
     if values.ndim == 1:
-        return np.bincount(units, weights=values, minlength=n_units), counts
+        return np.bincount(units, weights=values, minlength=n_units).astype(np.float64), counts
     columns = [np.bincount(units, weights=values[:, j], minlength=n_units) for j in range(values.shape[1])]
     return np.stack(columns, axis=1) if columns else np.zeros((n_units, 0)), counts
 
@@ -158,9 +158,7 @@ def estimate_from_draws(
         return undefined("the sample itself has no value", n=n, unit=unit, seed=seed)
     good = draws[~np.isnan(draws)]
     if len(good) < 0.95 * len(draws):
-        return undefined(
-            f"{len(draws) - len(good)} of {len(draws)} resamples have no value", n=n, unit=unit, seed=seed
-        )
+        return undefined(f"{len(draws) - len(good)} of {len(draws)} resamples have no value", n=n, unit=unit, seed=seed)
     tail = 100 * (1 - coverage) / 2
     low, high = np.percentile(good, [tail, 100 - tail])
     return Estimate(value=float(value), low=float(low), high=float(high), n=n, unit=unit, seed=seed)

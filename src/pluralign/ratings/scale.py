@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -45,7 +46,7 @@ class Scale:
             raise DataError("scale", f"options repeat: {list(self.options)}")
         if self.kind == "interval":
             numbers = _as_numbers(self.options)
-            if numbers is None or any(b <= a for a, b in zip(numbers, numbers[1:], strict=False)):
+            if numbers is None or any(b <= a for a, b in itertools.pairwise(numbers)):
                 raise DataError("scale", f"an interval scale needs rising numbers, got {list(self.options)[:12]}")
 
     def __len__(self) -> int:
@@ -59,7 +60,7 @@ class Scale:
     def values(self) -> npt.NDArray[np.float64]:
         """A number for each option [options]: the option itself where all are rising numbers, else its position."""
         numbers = _as_numbers(self.options)
-        rising = numbers is not None and all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+        rising = numbers is not None and all(a < b for a, b in itertools.pairwise(numbers))
         return np.asarray(numbers if rising else range(len(self.options)), dtype=np.float64)
 
 
