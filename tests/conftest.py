@@ -1,0 +1,18 @@
+"""Fixtures that more than one folder of tests uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real ratings; tests that need it skip where it is missing."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("PLURALIGN_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"real ratings not found in {folder}; set PLURALIGN_DATA to the folder that holds them")
+    return folder
