@@ -1,0 +1,247 @@
+"""One fold of a study: fit on some raters, predict the held-out ratings of the others under every representation.
+
+    representation      what is known of a test rater beside the item
+    marginal            nothing, and not the item either: the scale's shares
+    nothing             nothing
+    attribute:NAME      one attribute
+    attributes          all of them
+    examples:N          the first min(N, |fit|) of her given ratings
+    clusters:K          which of K groups of raters she belongs to, judged from her given ratings
+
+All are the mixed-effects model (`mixed`) with another belief about the rater, so their losses differ by what was known only.
+Test raters' ratings are split into given ("fit") and held-out ("eval") ones (`splits.split_fit_eval`).
+
+Source: Sorensen et al. 2025, Value Profiles (arXiv 2503.15484), sections 3 and 5.
+Departures: every representation has the same statistical decoder instead of one language model each; the groups' predictions
+are learned from training raters' held-out ratings, while the groups were formed on their given ones, as it will be for test
+raters (learning both from the same ratings overstates what groups tell).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pluralign.raters.attributes import CodedAttribute, membership_of
+from pluralign.raters.baselines import Marginal
+from pluralign.raters.clusters import cluster_by_swaps
+from pluralign.raters.group_effects import GroupEffects, Membership, fit_group_effects
+from pluralign.raters.mixed import MixedModel, MixedSettings
+from pluralign.raters.variational import Beliefs
+from pluralign.ratings import Ratings
+from pluralign.ratings.splits import FitEvalSplit
+
+__all__ = ["FoldResult", "FoldTask", "GroupTable", "evaluate_fold", "example_counts"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldTask:
+    ratings: Ratings
+    is_train: BoolArray
+    """[raters] the others are test raters."""
+    split: FitEvalSplit
+    attributes: Sequence[CodedAttribute]
+    n_examples: Sequence[int]
+    cluster_counts: Sequence[int]
+    n_candidates: int
+    settings: MixedSettings
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupTable:
+    """How well each group's predictions fit each test rater: what permutation tests need."""
+
+    representation: str
+    rater: IntArray
+    """[test raters with held-out ratings and a known group] rows of the rater table."""
+    group: IntArray
+    """[same] the rater's own group."""
+    losses: FloatArray
+    """[same, groups] sum over the rater's held-out ratings of -log p under each group's predictions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldResult:
+    rows: IntArray
+    """[evaluated] positions in the ratings."""
+    probabilities: dict[str, npt.NDArray[np.float32]]
+    """Representation -> [evaluated, options]."""
+    tables: list[GroupTable]
+    cluster_of_rater: dict[int, IntArray] = field(default_factory=dict)
+    """K -> [raters] every rater's cluster judged from all her ratings, for describing the groups; -1 without ratings."""
+    cluster_predictions: dict[int, FloatArray] = field(default_factory=dict)
+    """K -> [clusters, items, options]"""
+
+
+def example_counts(split: FitEvalSplit, rater_index: IntArray, *, most: int) -> list[int]:
+    """1, 2, 4, ... as long as a tenth of the raters have that many given ratings, at most `most`."""
+    n_fit = np.bincount(rater_index[split.is_fit])
+    n_fit = n_fit[n_fit > 0]
+    counts = []
+    n = 1
+    while n <= most and len(n_fit) and (n_fit >= n).mean() >= 0.1:
+        counts.append(n)
+        n *= 2
+    return counts
+
+
+def evaluate_fold(task: FoldTask, on_progress: Progress | None = None) -> FoldResult:
+    """Everything that one fold measures. `on_progress` is told (what, done, of how many)."""
+    tell = on_progress or (lambda what, done, total: None)
+    ratings = task.ratings
+    in_train = task.is_train[ratings.rater_index]
+    train = ratings.take(in_train)
+    model = MixedModel(task.settings, seed=task.seed).fit(train, on_progress=lambda i, n: tell("fitting", i, n))
+    work = _Work(task, model, np.flatnonzero(task.split.is_eval & ~in_train))
+    work.keep("marginal", Marginal().fit(train).predict_proba(work.queries))
+    work.keep("nothing", model.predict_proba(work.queries))
+    n_steps = len(task.attributes) + 1 + len(task.n_examples) + len(task.cluster_counts) + 1
+    for step, measure in enumerate(_measures(work)):
+        tell("predicting", step, n_steps)
+        measure()
+    tell("predicting", n_steps, n_steps)
+    return FoldResult(
+        rows=work.rows,
+        probabilities=work.probabilities,
+        tables=work.tables,
+        cluster_of_rater=work.cluster_of_rater,
+        cluster_predictions=work.cluster_predictions,
+    )
+
+
+def _measures(work: _Work) -> list[Callable[[], None]]:
+    task = work.task
+    one_each = [lambda a=a: work.by_attribute(a) for a in task.attributes]
+    together = [work.by_all_attributes] if len(task.attributes) > 1 else []
+    examples = [lambda n=n: work.by_examples(n) for n in task.n_examples]
+    clusters = [work.judge_candidates] if task.cluster_counts else []
+    by_cluster = [lambda k=k: work.by_clusters(k) for k in task.cluster_counts]
+    return [*one_each, *together, *examples, *clusters, *by_cluster]
+
+
+class _Work:
+    """What the representations of one fold share."""
+
+    def __init__(self, task: FoldTask, model: MixedModel, rows: IntArray) -> None:
+        self.task, self.model, self.rows = task, model, rows
+        self.ratings = task.ratings
+        self.queries = task.ratings.take(rows)
+        n_ratings = np.bincount(task.ratings.rater_index, minlength=task.ratings.n_raters)
+        self.trained = np.flatnonzero(task.is_train & (n_ratings > 0))
+        self.probabilities: dict[str, npt.NDArray[np.float32]] = {}
+        self.tables: list[GroupTable] = []
+        self.cluster_of_rater: dict[int, IntArray] = {}
+        self.cluster_predictions: dict[int, FloatArray] = {}
+
+    def keep(self, representation: str, probabilities: FloatArray) -> None:
+        self.probabilities[representation] = probabilities.astype(np.float32)
+
+    def by_attribute(self, attribute: CodedAttribute) -> None:
+        effects = self._effects(membership_of([attribute]))
+        self._by_group(f"attribute:{attribute.name}", effects, attribute.level)
+
+    def by_all_attributes(self) -> None:
+        membership = membership_of(list(self.task.attributes))
+        beliefs = self._effects(membership).beliefs(membership)
+        self.keep("attributes", self.model.predict_from_beliefs(self.queries, beliefs))
+
+    def by_examples(self, n: int) -> None:
+        position = self.task.split.fit_position
+        given = self.ratings.take((position >= 0) & (position < n) & ~self.task.is_train[self.ratings.rater_index])
+        self.keep(f"examples:{n}", self.model.predict_proba(self.queries, given=given))
+
+    def judge_candidates(self) -> None:
+        """Loss of every rater's given (and of all her) ratings under the predictions made for each candidate rater."""
+        rng = np.random.default_rng(self.task.seed)
+        n = min(self.task.n_candidates, len(self.trained))
+        candidates = np.sort(rng.choice(self.trained, n, replace=False))
+        beliefs = self.model.rater_beliefs_
+        ratings, is_fit = self.ratings, self.task.split.is_fit
+        self.losses = np.zeros((ratings.n_raters, n))
+        self.losses_all = np.zeros((ratings.n_raters, n))
+        for c, rater in enumerate(candidates):
+            table = self.model.predict_grid(ratings.items, _one(beliefs, rater))[0]
+            loss = -np.log(table)[ratings.item_index, ratings.rating_index]
+            self.losses[:, c] = np.bincount(ratings.rater_index, np.where(is_fit, loss, 0.0), ratings.n_raters)
+            self.losses_all[:, c] = np.bincount(ratings.rater_index, loss, ratings.n_raters)
+        has_eval = np.bincount(ratings.rater_index[self.task.split.is_eval], minlength=ratings.n_raters) > 0
+        self.split_train = np.flatnonzero(self.task.is_train & has_eval)
+        held_out = ratings.take(self.task.split.is_eval & self.task.is_train[ratings.rater_index])
+        self.train_beliefs = self.model.beliefs_about_raters(held_out)
+
+    def by_clusters(self, k: int) -> None:
+        if k > min(self.losses.shape[1], len(self.split_train)):
+            return
+        found = cluster_by_swaps(self.losses[self.split_train], k, seed=self.task.seed)
+        assigned = found.assign(self.losses)
+        mine = Membership(assigned[self.split_train, None], (k,))
+        effects = fit_group_effects(_some(self.train_beliefs, self.split_train), self.model.spread_, mine)
+        self._by_group(f"clusters:{k}", effects, assigned)
+        rated = np.bincount(self.ratings.rater_index, minlength=self.ratings.n_raters) > 0
+        self.cluster_of_rater[k] = np.where(rated, found.assign(self.losses_all), -1)
+        self.cluster_predictions[k] = self._grid(effects, k)
+
+    def _effects(self, membership: Membership) -> GroupEffects:
+        beliefs = _some(self.model.rater_beliefs_, self.trained)
+        return fit_group_effects(beliefs, self.model.spread_, membership.take(self.trained))
+
+    def _grid(self, effects: GroupEffects, n_groups: int) -> FloatArray:
+        """[groups, items, options]"""
+        return self.model.predict_grid(
+            self.ratings.items, effects.beliefs(Membership(np.arange(n_groups)[:, None], (n_groups,)))
+        )
+
+    def _by_group(self, representation: str, effects: GroupEffects, group: IntArray) -> None:
+        """Predict every query from its rater's group; a rater without one is a stranger."""
+        n_groups = len(effects.mean)
+        grid = self._grid(effects, n_groups)
+        item, rater, rating = self.queries.item_index, self.queries.rater_index, self.queries.rating_index
+        known = group[rater] >= 0
+        probabilities = self.probabilities["nothing"].astype(np.float64)
+        probabilities[known] = grid[group[rater[known]], item[known]]
+        self.keep(representation, probabilities)
+        raters, place = np.unique(rater[known], return_inverse=True)
+        losses = -np.log(grid[:, item[known], rating[known]])
+        sums = np.stack([np.bincount(place, losses[g], len(raters)) for g in range(n_groups)], axis=1)
+        self.tables.append(GroupTable(representation=representation, rater=raters, group=group[raters], losses=sums))
+
+
+def _some(beliefs: Beliefs, units: IntArray) -> Beliefs:
+    return Beliefs(beliefs.mean[units], beliefs.cov[units])
+
+
+def _one(beliefs: Beliefs, unit: int) -> Beliefs:
+    return Beliefs(beliefs.mean[unit : unit + 1], beliefs.cov[unit : unit + 1])
+
+
+def records_of(result: FoldResult, ratings: Ratings, *, seed: int, fold: int) -> pl.DataFrame:
+    """Every scored rating, a row for each representation: what is needed to recompute any metric without a model."""
+    queries = ratings.take(result.rows)
+    base = pl.DataFrame(
+        {
+            "seed": np.full(len(queries), seed, dtype=np.int32),
+            "fold": np.full(len(queries), fold, dtype=np.int16),
+            "item_index": queries.item_index.astype(np.uint32),
+            "rater_index": queries.rater_index.astype(np.uint32),
+            "rating_index": queries.rating_index.astype(np.uint16),
+        }
+    )
+    parts = [
+        base.with_columns(
+            pl.lit(name, dtype=pl.Categorical).alias("representation"),
+            pl.Series("probabilities", p, dtype=pl.Array(pl.Float32, ratings.n_options)),
+        )
+        for name, p in result.probabilities.items()
+    ]
+    return pl.concat(parts)
