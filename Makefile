@@ -1,0 +1,52 @@
+# make demo   install, study simulated people, say where the page is
+# make test   the default tests; make check is what CI runs: format, lint, types, tests, docs; make bench: the small benchmarks
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= runs/demo
+BIN := $(VENV)/bin
+BASE := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
+
+.PHONY: demo test slow check lint types docs bench clean
+.DELETE_ON_ERROR:
+
+demo: $(BASE)
+	$(BIN)/pluralign demo --out $(OUT)
+
+# one thread of arithmetic per process: there is a process per core already
+test: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+slow: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
+
+check: lint types test docs
+
+lint: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+docs: $(DEV)
+	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' src README.md CONTRIBUTING.md docs
+
+bench: $(DEV)
+	@set -e; for script in $(BENCHMARKS); do echo "$$script"; $(BIN)/python "$$script"; done
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# the stamps make an install happen again only when pyproject.toml has changed
+$(BASE): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(DEV): $(BASE)
+	$(BIN)/python -m pip install --quiet -e . --group dev
+	touch $@
