@@ -135,7 +135,7 @@ def _counts(unit_index: IntArray, ratings: Ratings) -> FloatArray:
 
 
 def _shrunk(counts: FloatArray, shares: FloatArray, strength: float) -> FloatArray:
-    return (counts + strength * shares) / (counts.sum(axis=1, keepdims=True) + strength)
+    return np.asarray((counts + strength * shares) / (counts.sum(axis=1, keepdims=True) + strength))
 
 
 def _check_fitted(model: object, attribute: str) -> None:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pluralign.estimates import unit_sums
 from pluralign.raters.attributes import CodedAttribute, membership_of
 from pluralign.raters.baselines import Marginal
 from pluralign.raters.clusters import cluster_by_swaps
@@ -35,7 +36,7 @@ from pluralign.raters.variational import Beliefs
 from pluralign.ratings import Ratings
 from pluralign.ratings.splits import FitEvalSplit
 
-__all__ = ["FoldResult", "FoldTask", "GroupTable", "evaluate_fold", "example_counts"]
+__all__ = ["FoldResult", "FoldTask", "GroupTable", "evaluate_fold", "example_counts", "records_of"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -213,7 +214,7 @@ class _Work:
         self.keep(representation, probabilities)
         raters, place = np.unique(rater[known], return_inverse=True)
         losses = -np.log(grid[:, item[known], rating[known]])
-        sums = np.stack([np.bincount(place, losses[g], len(raters)) for g in range(n_groups)], axis=1)
+        sums = unit_sums(losses.T, place, len(raters))[0]
         self.tables.append(GroupTable(representation=representation, rater=raters, group=group[raters], losses=sums))
 
 

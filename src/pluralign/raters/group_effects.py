@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign.raters.linear_prior import learn_spread
+from pluralign.raters.messages import messages_of
 from pluralign.raters.variational import Beliefs
 
 __all__ = ["GroupEffects", "Membership", "fit_group_effects"]
@@ -84,42 +85,34 @@ def fit_group_effects(raters: Beliefs, spread: FloatArray, membership: Membershi
     Axes: `raters` and `membership` have one entry for each training rater (those with ratings only).
     """
     prior_precision: FloatArray = np.linalg.inv(spread).astype(np.float64)
-    precision = np.linalg.inv(raters.cov)
-    message = precision - prior_precision
-    pull = np.einsum("rde,re->rd", precision, raters.mean)
+    messages = messages_of(raters, spread)
     columns = membership.columns()
     within = spread.copy()
     tau2 = np.full(len(membership.n_levels), 0.1)
     for _ in range(ITERATIONS):
-        cov = np.linalg.inv(message + np.linalg.inv(within))
-        mean, effect_cov = _solve(cov, pull, columns, within, np.repeat(tau2, membership.n_levels), spread)
+        mean, effect_cov = _solve(messages.marginal(within), columns, np.repeat(tau2, membership.n_levels), spread)
         tau2_before = tau2
         tau2 = _learn_tau2(mean, effect_cov, prior_precision, membership.n_levels)
         expected = _expected(mean, columns)
-        posterior_mean = expected + np.einsum("rde,re->rd", cov, pull - np.einsum("rde,re->rd", message, expected))
-        within = learn_spread(Beliefs(posterior_mean - expected, cov), within)
+        posterior = messages.posterior(expected, within)
+        within = learn_spread(Beliefs(posterior.mean - expected, posterior.cov), within)
         if np.abs(tau2 - tau2_before).max() < 1e-3 * max(1e-2, tau2.max()):
             break
     return GroupEffects(mean, effect_cov, within, tau2)
 
 
 def _solve(
-    cov: FloatArray, pull: FloatArray, columns: IntArray, within: FloatArray, tau2: FloatArray, spread: FloatArray
+    marginal: tuple[FloatArray, FloatArray], columns: IntArray, tau2: FloatArray, spread: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean [levels, effects] and covariance [levels, effects, levels, effects] of the group effects.
-
-    With the rater's own deviation integrated out, a message has precision W - W cov W and pull W cov pull, W = within^-1.
-    """
-    n_levels, n_effects = len(tau2), len(within)
-    w = np.linalg.inv(within)
-    precision = w - w @ cov @ w
-    marginal_pull = np.einsum("de,ref,rf->rd", w, cov, pull)
+    """Mean [levels, effects] and covariance [levels, effects, levels, effects] of the group effects."""
+    precision, pull = marginal
+    n_levels, n_effects = len(tau2), len(spread)
     system = np.zeros((n_levels, n_effects, n_levels, n_effects))
     right = np.zeros((n_levels, n_effects))
     for a in range(columns.shape[1]):
         for level in np.unique(columns[:, a][columns[:, a] >= 0]):
             members = columns[:, a] == level
-            right[level] += marginal_pull[members].sum(axis=0)
+            right[level] += pull[members].sum(axis=0)
             for b in range(columns.shape[1]):
                 others = columns[members, b]
                 for other in np.unique(others[others >= 0]):

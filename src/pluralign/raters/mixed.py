@@ -8,8 +8,8 @@ C are contrasts of the options (`contrasts`): adjacent-category logits on an ord
 All is fitted by variational inference (`variational`) with the variances learned (`linear_prior`). Predictions average over the
 beliefs about b and u: with no rating of a rater that is the population, with n ratings the rater's posterior.
 
-Sources: Hartzel, Agresti & Caffo 2001 (multinomial logit random-effects models, both scales in one); Gelman & Hill 2007, chapter
-14 (partial pooling).
+Sources: Hartzel, Agresti & Caffo 2001 (multinomial logit random-effects models, both scales in one); Gelman & Hill 2007,
+chapter 14 (partial pooling).
 Departures: none of the sources averages over item texts; slopes on learned item factors (`RatingFactors`) are ours.
 """
 
@@ -25,7 +25,8 @@ import polars as pl
 from pluralign.errors import DataError, NotFittedError
 from pluralign.raters.contrasts import contrasts_for
 from pluralign.raters.features import ItemFeatures, RatingFactors, TextFeatures
-from pluralign.raters.linear_prior import LinearPrior, learn_linear_prior, learn_spread
+from pluralign.raters.linear_prior import LinearPrior, learn_linear_prior
+from pluralign.raters.messages import learn_population, messages_of
 from pluralign.raters.variational import (
     Beliefs,
     Block,
@@ -41,6 +42,10 @@ __all__ = ["MixedModel", "MixedSettings"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+POPULATION_STEPS = 5
+"""Steps of the cheap fixed point of the raters' mean and spread in each iteration over the ratings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +67,8 @@ class MixedSettings:
 class MixedModel:
     """Fit on some raters' ratings; predict any rater's, given some of hers.
 
-    After `fit`: `offset_` [options], `item_prior_` and `item_beliefs_` (items of the training table), `spread_` [effects, effects]
-    of the raters, `rater_beliefs_` of the training raters, `n_iterations_`.
+    After `fit`: `offset_` [options], `item_prior_` and `item_beliefs_` (items of the training table), `spread_`
+    [effects, effects] of the raters, `rater_beliefs_` of the training raters, `n_iterations_`.
     """
 
     def __init__(self, settings: MixedSettings | None = None, *, features: ItemFeatures | None = None, seed: int = 0) -> None:
@@ -143,7 +148,7 @@ class MixedModel:
         items = self.beliefs_about_items(given.items)
         z = self.slope_features(given.items)[given.item_index]
         blocks = blocks_by_unit(given.rater_index)
-        precision = np.linalg.inv(prior.cov[0])
+        precision = _inverse(prior.cov[0])
         for _ in range(self.settings.posterior_iterations):
             t = _sum(project(beliefs, blocks, z, self.contrasts_, len(given)), items, given.item_index)
             derivatives = expected_derivatives(t, given.rating_index, self.offset_, self.contrasts_)
@@ -195,7 +200,7 @@ class _Fitting:
         self.ratings, self.contrasts = ratings, model.contrasts_
         z = model.slope_features(ratings.items)
         q, n_effects = self.contrasts.n, self.contrasts.n + self.contrasts.n_slopes * z.shape[1]
-        self.z = z[ratings.item_index]
+        self.z_of_items, self.z = z, z[ratings.item_index]
         self.no_z = np.zeros((len(ratings), 0))
         self.x = model.prior_features(ratings.items)
         self.by_rater: list[Block] = blocks_by_unit(ratings.rater_index)
@@ -219,19 +224,28 @@ class _Fitting:
         of_raters = project(self.raters, self.by_rater, self.z, contrasts, len(ratings))
         d = expected_derivatives(_sum(of_raters, self.items, ratings.item_index), ratings.rating_index, self.offset, contrasts)
         expected = self.x @ self.item_prior.coefficients
-        self.items = update_units(
-            self.items, expected, np.linalg.inv(self.item_prior.spread), d, self.by_item, self.no_z, contrasts
-        )
+        self.items = update_units(self.items, expected, _inverse(self.item_prior.spread), d, self.by_item, self.no_z, contrasts)
         d = expected_derivatives(_sum(of_raters, self.items, ratings.item_index), ratings.rating_index, self.offset, contrasts)
         self._shift_offset(d.expected_counts)
         self.raters = update_units(
-            self.raters, np.zeros_like(self.raters.mean), np.linalg.inv(self.spread), d, self.by_rater, self.z, contrasts
+            self.raters, np.zeros_like(self.raters.mean), _inverse(self.spread), d, self.by_rater, self.z, contrasts
         )
         before = np.r_[np.diag(self.spread), np.diag(self.item_prior.spread)]
+        self._learn_raters()
         self.item_prior = learn_linear_prior(self.item_prior, _of(self.items, self.rated_items), self.x[self.rated_items])
-        self.spread = learn_spread(_of(self.raters, self.rated_raters), self.spread)
         after = np.r_[np.diag(self.spread), np.diag(self.item_prior.spread)]
         return float(np.abs(after - before).max() / before.max())
+
+    def _learn_raters(self) -> None:
+        """The spread between raters, and their mean, which is moved to the items: b + X mean(u) says the same."""
+        messages = messages_of(_of(self.raters, self.rated_raters), self.spread)
+        mean, self.spread = learn_population(messages, self.spread, steps=POPULATION_STEPS)
+        posterior = messages.posterior(mean, self.spread)
+        self.raters.mean[self.rated_raters] = posterior.mean - mean
+        self.raters.cov[self.rated_raters] = posterior.cov
+        q, slopes = self.contrasts.n, self.contrasts.n_slopes
+        self.items.mean[:] += mean[:q]
+        self.items.mean[:, :slopes] += self.z_of_items @ mean[q:].reshape(slopes, -1).T
 
     def _shift_offset(self, expected_counts: FloatArray) -> None:
         """Match the options' shares in the directions that no contrast covers (none on a short scale)."""
@@ -246,3 +260,7 @@ def _of(beliefs: Beliefs, units: IntArray) -> Beliefs:
 
 def _sum(of_raters: Beliefs, items: Beliefs, item_index: IntArray) -> Beliefs:
     return Beliefs(of_raters.mean + items.mean[item_index], of_raters.cov + items.cov[item_index])
+
+
+def _inverse(covariance: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.inv(covariance), dtype=np.float64)
