@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign.errors import DataError
-from pluralign.ratings.readers import ReadOptions, read_long
+from pluralign.ratings.readers import ReadOptions, detect_format, read_long
 from pluralign.ratings.readers.long import Long, finish
 from pluralign.ratings.table import Ratings
 
@@ -77,7 +77,7 @@ class Inspection:
 
     def lines(self) -> list[str]:
         """The same for people, one line a fact."""
-        made = [f"{self.path}: {'can be read' if self.is_readable else f'cannot be read ({len(self.faults)} faults)'}"]
+        made = [f"{self.path}: {'can be read' if self.is_readable else 'cannot be read'}"]
         made += [f"  fault: {fault}" for fault in self.faults]
         made += [] if self.format is None else [f"format: {self.format}"]
         made += [f"column {ours}: from {theirs!r}" for ours, theirs in self.columns.items()]
@@ -97,7 +97,7 @@ def inspect_ratings(path: str | Path, options: ReadOptions | None = None) -> Ins
     try:
         kind, long = read_long(path, options)
     except DataError as error:
-        return Inspection(path=str(path), faults=list(error.faults))
+        return Inspection(path=str(path), faults=list(error.faults), format=_format(path, options))
     try:
         ratings = finish(long, options)
     except DataError as error:
@@ -106,6 +106,14 @@ def inspect_ratings(path: str | Path, options: ReadOptions | None = None) -> Ins
             path=str(path), faults=list(error.faults), format=kind, name=long.name, columns=long.columns, notes=notes
         )
     return _of_ratings(str(path), kind, long, ratings)
+
+
+def _format(path: str | Path, options: ReadOptions) -> str | None:
+    """The format of a file whose reader failed, when at least that can be told."""
+    try:
+        return options.format or detect_format(path, options)[0]
+    except DataError:
+        return None
 
 
 def _of_ratings(path: str, kind: str, long: Long, ratings: Ratings) -> Inspection:

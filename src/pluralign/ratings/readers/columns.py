@@ -1,7 +1,7 @@
 """Which column holds the item, the rater and the rating, judged by name alone.
 
-In order: the column that was named; else `item_id`, `rater_id`, `rating`; else the only column whose name is one of the usual
-ones. None or several is an error that lists them: a wrong guess here would go unnoticed.
+In order: the column that was named; else `item_id` or `item`, `rater_id` or `rater`, `rating`; else the only column whose name
+is one of the usual ones. None or several is an error that lists them: a wrong guess here would go unnoticed.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ _LEAKS = _names(
 _IDENTIFIERS = frozenset(["", "id", "rownames", "rowid", "index", "unnamed0", "xid", "ipaddress", "email"])
 _SHOWN = 20
 
-_ROLES: dict[Role, tuple[str, frozenset[str]]] = {
-    "item": ("item_id", _ITEM_NAMES),
-    "rater": ("rater_id", _RATER_NAMES),
-    "rating": ("rating", _RATING_NAMES),
+_ROLES: dict[Role, tuple[tuple[str, ...], frozenset[str]]] = {
+    "item": (("item_id", "item"), _ITEM_NAMES),
+    "rater": (("rater_id", "rater"), _RATER_NAMES),
+    "rating": (("rating",), _RATING_NAMES),
 }
 
 
@@ -97,15 +97,15 @@ def find_role(columns: Sequence[str], role: Role, chosen: str | None) -> tuple[s
     >>> find_role(["task", "worker", "label"], "rater", None)
     ('worker', [])
     """
-    canonical = _ROLES[role][0]
     if chosen is not None:
         return (
             (chosen, [])
             if chosen in columns
             else (None, [f"--{role} {chosen}: no such column; columns are {column_list(columns)}"])
         )
-    if canonical in columns:
-        return canonical, []
+    for own in _ROLES[role][0]:
+        if own in columns:
+            return own, []
     found = candidates(columns, role)
     if len(found) == 1:
         return found[0], []

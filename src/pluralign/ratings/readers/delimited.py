@@ -20,6 +20,8 @@ from pluralign.ratings.table import Note
 __all__ = ["read_delimited"]
 
 _SEPARATORS = (",", "\t", ";", "|")
+_MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which polars skips. Without it a text that begins like a compressed stream ("x^") would be unpacked."""
 _SHOWN = 10
 """How many lines a fault list names."""
 _SNIFFED = 20
@@ -34,17 +36,19 @@ def read_delimited(text: str, where: str) -> tuple[pl.DataFrame, list[Note]]:
     if "\n" not in text and "\r" in text:
         raise DataError(where, "its lines end in bare carriage returns; save it with ordinary line ends")
     separator = _separator(text)
-    header = _header(text, separator, where)
+    header, body = _header(text, separator, where)
+    if not body.strip("\r\n"):
+        return pl.DataFrame(schema=dict.fromkeys(header, pl.String)), []
     try:
         table = pl.read_csv(
-            io.BytesIO(text.encode()),
+            io.BytesIO(_MARK + body.encode()),
             separator=separator,
             infer_schema=False,
             encoding="utf8",
             schema=dict.fromkeys(header, pl.String),
-            has_header=True,
+            has_header=False,  # polars would keep the quotes of a header's names
         )
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         faults = _line_faults(text, separator, len(header))
         raise DataError(where, faults or f"it cannot be read as CSV: {_first_line(error)}") from error
     if table.width != len(header) or (table.height and table[:, -1].null_count()):
@@ -71,9 +75,11 @@ def _separator(text: str) -> str:
     return best
 
 
-def _header(text: str, separator: str, where: str) -> list[str]:
+def _header(text: str, separator: str, where: str) -> tuple[list[str], str]:
+    """The names of the columns, and the text below them."""
+    stream = io.StringIO(text, newline="")
     try:
-        header = next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row), [])
+        header = next((row for row in csv.reader(stream, delimiter=separator) if row), [])
     except csv.Error as error:
         raise DataError(where, f"line 1: the header cannot be read: {error}") from error
     if not any(name.strip() for name in header):
@@ -81,7 +87,7 @@ def _header(text: str, separator: str, where: str) -> list[str]:
     repeated = [name for name, n in Counter(header).items() if n > 1]
     if repeated:
         raise DataError(where, f"line 1: column names repeat: {', '.join(map(repr, repeated[:_SHOWN]))}; rename or remove them")
-    return header
+    return header, stream.read()
 
 
 def _line_faults(text: str, separator: str, width: int) -> list[str]:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pluralign.errors import DataError
+from pluralign.ratings.readers.columns import column_list
 from pluralign.ratings.readers.delimited import read_delimited
 from pluralign.ratings.readers.options import ReadOptions
 from pluralign.ratings.table import Note
@@ -55,7 +56,8 @@ class Source:
 
     @property
     def where(self) -> str:
-        return str(self.path)
+        """How errors and Notes call it: its own name, since Notes end up in reports, where nobody's folders belong."""
+        return self.path.name or str(self.path)
 
     @property
     def name(self) -> str:
@@ -286,4 +288,4 @@ def _parquet(path: Path, where: str) -> tuple[pl.DataFrame, list[Note]]:
 
 
 def _nested_note(where: str, columns: list[str]) -> Note:
-    return Note(where, f"columns that hold lists, objects or bytes were left out: {', '.join(columns[:_SHOWN])}", len(columns))
+    return Note(where, f"columns that hold lists, objects or bytes were left out: {column_list(columns)}", len(columns))
