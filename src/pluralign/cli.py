@@ -123,20 +123,27 @@ def study(file: Path, /, *, read: ReadFlags = _READ, run: RunFlags = _RUN, outpu
     file
         The ratings: a file, or a folder where the format is one. Put it first: flags such as --item take several values.
     """
-    from pluralign.raters.study import StudyOptions, run_study
+    from pluralign import commands
 
     out = run.out or Path("runs") / (file.stem or "study")
-    options = StudyOptions(read=read.to_options(), seed=run.seed, limit=run.limit)
-    done = run_study(file, out, options, dry_run=run.dry_run, say=_say)
-    _finish(done.findings.to_dict(), done.summary(), done.page, output=output)
+    settings = _study_settings(run)
+    if run.dry_run:
+        _say("\n".join(commands.plan(file, read.to_options(), settings, limit=run.limit)))
+        return
+    with _bar() as on_progress:
+        found = commands.study(file, out, read=read.to_options(), settings=settings, limit=run.limit, on_progress=on_progress)
+    _finish(found.to_dict(), commands.summary(found), out / commands.PAGE, output=output)
 
 
 def demo(*, run: RunFlags = _RUN, output: OutputFlags = _OUTPUT) -> None:
     """Study simulated people whose truth is known, and show how much of it the study finds. Needs no data."""
-    from pluralign.raters.demo import run_demo
+    from pluralign import commands
 
-    done = run_demo(run.out or Path("runs/demo"), seed=run.seed, limit=run.limit, dry_run=run.dry_run, say=_say)
-    _finish(done.findings.to_dict(), done.summary(), done.page, output=output)
+    out = run.out or Path("runs/demo")
+    settings = _study_settings(run)
+    with _bar() as on_progress:
+        found = commands.demo(out, settings=settings, limit=run.limit, on_progress=on_progress)
+    _finish(found.to_dict(), commands.summary(found), out / commands.PAGE, output=output)
 
 
 def inspect(file: Path, /, *, read: ReadFlags = _READ, output: OutputFlags = _OUTPUT) -> int:

@@ -14,11 +14,13 @@ Test raters' ratings are split into given ("fit") and held-out ("eval") ones (`s
 Source: Sorensen et al. 2025, Value Profiles (arXiv 2503.15484), sections 3 and 5.
 Departures: every representation has the same statistical decoder instead of one language model each; the groups' predictions
 are learned from training raters' held-out ratings, while the groups were formed on their given ones, as it will be for test
-raters (learning both from the same ratings overstates what groups tell).
+raters (learning both from the same ratings overstates what groups tell); Algorithm 2's clusters are refined by alternating
+between the predictions for a cluster's members and the members' assignment.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -29,18 +31,21 @@ import polars as pl
 from pluralign.estimates import unit_sums
 from pluralign.raters.attributes import CodedAttribute, membership_of
 from pluralign.raters.baselines import Marginal
-from pluralign.raters.clusters import cluster_by_swaps
+from pluralign.raters.clusters import Clusters, cluster_by_swaps
 from pluralign.raters.group_effects import GroupEffects, Membership, fit_group_effects
+from pluralign.raters.group_tables import GroupTable
 from pluralign.raters.mixed import MixedModel, MixedSettings
 from pluralign.raters.variational import Beliefs
 from pluralign.ratings import Ratings
 from pluralign.ratings.splits import FitEvalSplit
 
-__all__ = ["FoldResult", "FoldTask", "GroupTable", "evaluate_fold", "example_counts", "records_of"]
+__all__ = ["FoldResult", "FoldTask", "Progress", "evaluate_fold", "example_counts", "records_of"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+MAX_REFINEMENTS = 30
 
 Progress = Callable[[str, int, int], None]
 
@@ -57,19 +62,6 @@ class FoldTask:
     n_candidates: int
     settings: MixedSettings
     seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupTable:
-    """How well each group's predictions fit each test rater: what permutation tests need."""
-
-    representation: str
-    rater: IntArray
-    """[test raters with held-out ratings and a known group] rows of the rater table."""
-    group: IntArray
-    """[same] the rater's own group."""
-    losses: FloatArray
-    """[same, groups] sum over the rater's held-out ratings of -log p under each group's predictions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,28 +162,52 @@ class _Work:
         beliefs = self.model.rater_beliefs_
         ratings, is_fit = self.ratings, self.task.split.is_fit
         self.losses = np.zeros((ratings.n_raters, n))
-        self.losses_all = np.zeros((ratings.n_raters, n))
         for c, rater in enumerate(candidates):
-            table = self.model.predict_grid(ratings.items, _one(beliefs, rater))[0]
-            loss = -np.log(table)[ratings.item_index, ratings.rating_index]
-            self.losses[:, c] = np.bincount(ratings.rater_index, np.where(is_fit, loss, 0.0), ratings.n_raters)
-            self.losses_all[:, c] = np.bincount(ratings.rater_index, loss, ratings.n_raters)
+            self.losses[:, c] = self._losses_under(self.model.predict_grid(ratings.items, _one(beliefs, rater)), is_fit)[:, 0]
         has_eval = np.bincount(ratings.rater_index[self.task.split.is_eval], minlength=ratings.n_raters) > 0
         self.split_train = np.flatnonzero(self.task.is_train & has_eval)
-        held_out = ratings.take(self.task.split.is_eval & self.task.is_train[ratings.rater_index])
-        self.train_beliefs = self.model.beliefs_about_raters(held_out)
+        in_train = self.task.is_train[ratings.rater_index]
+        self.given_beliefs = self.model.beliefs_about_raters(ratings.take(is_fit & in_train))
+        self.held_out_beliefs = self.model.beliefs_about_raters(ratings.take(self.task.split.is_eval & in_train))
+
+    def _losses_under(self, grid: FloatArray, rows: BoolArray) -> FloatArray:
+        """Sum of -log p of each rater's ratings among `rows` [raters, candidates]; `grid` is [candidates, items, options]."""
+        item, rater, rating = (x[rows] for x in (self.ratings.item_index, self.ratings.rater_index, self.ratings.rating_index))
+        columns = [np.bincount(rater, -np.log(table[item, rating]), self.ratings.n_raters) for table in grid]
+        return np.stack(columns, axis=1)
 
     def by_clusters(self, k: int) -> None:
         if k > min(self.losses.shape[1], len(self.split_train)):
             return
         found = cluster_by_swaps(self.losses[self.split_train], k, seed=self.task.seed)
-        assigned = found.assign(self.losses)
-        mine = Membership(assigned[self.split_train, None], (k,))
-        effects = fit_group_effects(_some(self.train_beliefs, self.split_train), self.model.spread_, mine)
+        assigned, grid = self._refined(found, k)
+        effects = self._group_effects(self.held_out_beliefs, assigned, k)
         self._by_group(f"clusters:{k}", effects, assigned)
         rated = np.bincount(self.ratings.rater_index, minlength=self.ratings.n_raters) > 0
-        self.cluster_of_rater[k] = np.where(rated, found.assign(self.losses_all), -1)
+        everything = np.ones(len(self.ratings), dtype=bool)
+        self.cluster_of_rater[k] = np.where(rated, self._losses_under(grid, everything).argmin(axis=1), -1)
         self.cluster_predictions[k] = self._grid(effects, k)
+
+    def _refined(self, found: Clusters, k: int) -> tuple[IntArray, FloatArray]:
+        """Every rater's cluster [raters] and the predictions [clusters, items, options] that it was chosen by.
+
+        A candidate is one rater's view, with her noise; the view that a cluster's members share fits them better. So predict
+        for the cluster, assign again, and go on while the training raters' loss falls.
+        """
+        assigned, best = found.assign(self.losses), math.inf
+        grid = self._grid(self._group_effects(self.given_beliefs, assigned, k), k)
+        for _ in range(MAX_REFINEMENTS):
+            losses = self._losses_under(grid, self.task.split.is_fit)
+            total = float(losses[self.split_train].min(axis=1).sum())
+            if total >= best * (1 - 1e-6):
+                break
+            best, assigned, kept = total, losses.argmin(axis=1), grid
+            grid = self._grid(self._group_effects(self.given_beliefs, assigned, k), k)
+        return assigned, kept
+
+    def _group_effects(self, beliefs: Beliefs, assigned: IntArray, k: int) -> GroupEffects:
+        mine = Membership(assigned[self.split_train, None], (k,))
+        return fit_group_effects(_some(beliefs, self.split_train), self.model.spread_, mine)
 
     def _effects(self, membership: Membership) -> GroupEffects:
         beliefs = _some(self.model.rater_beliefs_, self.trained)

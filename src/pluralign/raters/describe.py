@@ -1,0 +1,381 @@
+"""From what the folds measured to findings: estimates with intervals, tests, and descriptions of groups, raters and items."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pluralign import __version__
+from pluralign.estimates import Estimate, bootstrap_ratios, estimate_from_draws, estimate_mean, holm, undefined, unit_sums
+from pluralign.metrics import (
+    assignment_permutation_test,
+    chance_agreement,
+    item_entropy_nats,
+    item_option_counts,
+    krippendorff_alpha_estimate,
+    normalised_entropy,
+    one_vs_rest,
+    pair_agreement,
+    polarisation,
+    reliability_curve,
+)
+from pluralign.raters.describe_clusters import clusterings_of
+from pluralign.raters.evidence import StudyEvidence
+from pluralign.raters.findings import (
+    Agreement,
+    Calibration,
+    CalibrationBin,
+    DataSummary,
+    Findings,
+    HardRater,
+    Information,
+    InformationRow,
+    PolarisingItem,
+    RowKind,
+)
+from pluralign.raters.item_text import item_text
+from pluralign.ratings import Ratings
+
+__all__ = ["findings_of_study", "labelled"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+N_HARDEST = 10
+N_POLARISING = 15
+MIN_RATINGS_SHOWN = 8
+"""Fewest ratings of a rater or item that is singled out: with fewer, chance picks them."""
+MAX_RATER_CELLS = 2e9
+"""Ratings times resamples beyond which resampling raters for alpha uses fewer resamples."""
+
+
+def findings_of_study(evidence: StudyEvidence, *, truth_nats: Mapping[str, float], true_groups: IntArray | None) -> Findings:
+    """Everything the page shows. `truth_nats` maps representations to true information (simulated people only)."""
+    losses = _losses(evidence.records)
+    information = _information(evidence, losses, truth_nats)
+    return Findings(
+        data=_data(evidence),
+        agreement=_agreement(evidence.ratings, evidence.settings.seed, evidence.settings.n_resamples),
+        information=information,
+        clusterings=clusterings_of(evidence, information, true_groups),
+        calibrations=_calibrations(evidence, losses),
+        hardest_raters=_hardest(evidence, losses),
+        polarising_items=_polarising(evidence.ratings, evidence.settings.seed, evidence.settings.n_resamples),
+        seed=evidence.settings.seed,
+        pluralign_version=__version__,
+    )
+
+
+def labelled(representation: str) -> tuple[str, RowKind]:
+    """The words for people and the kind of a representation.
+
+    >>> labelled("examples:1"), labelled("attribute:age")
+    (('1 past rating', 'examples'), ('age', 'attribute'))
+    """
+    kind, _, detail = representation.partition(":")
+    if kind == "examples":
+        return (f"{detail} past rating{'s' if detail != '1' else ''}", "examples")
+    if kind == "clusters":
+        return (f"{detail} clusters", "clusters")
+    if kind == "attribute":
+        return (detail, "attribute")
+    return ("all attributes", "attributes") if kind == "attributes" else ("nothing", "nothing")
+
+
+class _Losses:
+    """Held-out losses [evaluated] of every representation over the same rows, and whose they are."""
+
+    def __init__(self, records: pl.DataFrame) -> None:
+        self.parts = {str(p["representation"][0]): p for p in records.partition_by("representation", maintain_order=True)}
+        first = self.parts["nothing"]
+        self.rater = first["rater_index"].to_numpy().astype(np.int64)
+        self.rating = first["rating_index"].to_numpy().astype(np.int64)
+        chosen = np.arange(len(self.rating))
+        self.nats = {
+            name: -np.log(part["probabilities"].to_numpy()[chosen, self.rating].astype(np.float64))
+            for name, part in self.parts.items()
+        }
+
+    def probabilities(self, representation: str) -> FloatArray:
+        return np.asarray(self.parts[representation]["probabilities"].to_numpy(), dtype=np.float64)
+
+
+def _losses(records: pl.DataFrame) -> _Losses:
+    return _Losses(records)
+
+
+def _data(evidence: StudyEvidence) -> DataSummary:
+    ratings, settings = evidence.ratings, evidence.settings
+    chosen = ratings.rating_index[:, None] == np.arange(ratings.n_options)
+    sums, counts = unit_sums(chosen.astype(np.float64), ratings.rater_index, ratings.n_raters)
+    shares = _ratios(sums, np.repeat(counts[:, None], ratings.n_options, axis=1), settings.seed, settings.n_resamples)
+    n_fewer = int((np.bincount(ratings.rater_index, minlength=ratings.n_raters) < 4).sum())
+    notes = [str(note) for note in ratings.notes] + [a.note for a in evidence.attributes if a.note]
+    if n_fewer:
+        notes.append(f"raters with fewer than 4 ratings help to fit the models but are never scored ({n_fewer:,})")
+    return DataSummary(
+        name=ratings.name,
+        n_ratings=len(ratings),
+        n_items=len(np.unique(ratings.item_index)),
+        n_raters=len(np.unique(ratings.rater_index)),
+        scale_kind=ratings.scale.kind,
+        options=list(ratings.scale.options),
+        option_shares=shares,
+        ratings_per_rater=_spread(ratings.rater_index),
+        ratings_per_item=_spread(ratings.item_index),
+        attributes=evidence.attribute_summaries,
+        notes=notes,
+    )
+
+
+def _spread(index: IntArray) -> list[int]:
+    counts = np.bincount(index)
+    counts = counts[counts > 0]
+    return [int(counts.min()), int(np.median(counts)), int(counts.max())]
+
+
+def _agreement(ratings: Ratings, seed: int, n_resamples: int) -> Agreement:
+    counts = item_option_counts(ratings.item_index, ratings.rating_index, n_items=ratings.n_items, n_options=ratings.n_options)
+    values = ratings.scale.values if ratings.scale.kind == "interval" else None
+    fewer = max(100, min(n_resamples, int(MAX_RATER_CELLS / max(1, len(ratings)) / 10)))
+
+    def alpha(resample: str, n: int) -> Estimate:
+        return krippendorff_alpha_estimate(
+            ratings.item_index,
+            ratings.rater_index,
+            ratings.rating_index,
+            n_options=ratings.n_options,
+            level=ratings.scale.kind,
+            values=values,
+            resample="item" if resample == "item" else "rater",
+            seed=seed,
+            n_resamples=n,
+        )
+
+    return Agreement(
+        alpha_other_items=alpha("item", n_resamples),
+        alpha_other_raters=alpha("rater", fewer),
+        pair_agreement=_mean_over_items(pair_agreement(counts), seed, n_resamples),
+        chance_agreement=_chance(counts, seed, n_resamples),
+        item_entropy_nats=_mean_over_items(
+            np.where(counts.sum(axis=1) >= 2, item_entropy_nats(counts, bias_correction=True), np.nan), seed, n_resamples
+        ),
+    )
+
+
+def _mean_over_items(values: FloatArray, seed: int, n_resamples: int) -> Estimate:
+    known = ~np.isnan(values)
+    if not known.any():
+        return undefined("no item has two ratings", unit="item", seed=seed)
+    return estimate_mean(values[known], np.flatnonzero(known), unit="item", seed=seed, n_resamples=n_resamples)
+
+
+def _chance(counts: IntArray, seed: int, n_resamples: int) -> Estimate:
+    """Two ratings of different items agree: resampled over items, from each resample's option totals."""
+    used = counts[counts.sum(axis=1) >= 1].astype(np.float64)
+    if len(used) < 2:
+        return undefined("fewer than two items", n=len(used), unit="item", seed=seed)
+    rng = np.random.default_rng(seed)
+    draws = np.array([chance_agreement(used[rng.integers(0, len(used), len(used))].astype(np.int64)) for _ in range(200)])
+    return estimate_from_draws(chance_agreement(counts), draws, n=len(used), unit="item", seed=seed)
+
+
+def _information(evidence: StudyEvidence, losses: _Losses, truth: Mapping[str, float]) -> Information:
+    settings = evidence.settings
+    names = list(losses.nats)
+    table = np.stack([losses.nats[name] for name in names], axis=1)
+    raters, units = np.unique(losses.rater, return_inverse=True)
+    sums, counts = unit_sums(table, units, len(raters))
+    nothing = sums[:, [names.index("nothing")]]
+    whole = max((n for n in names if n.startswith("examples:")), key=lambda n: int(n.split(":")[1]), default=None)
+    per_rating = np.repeat(counts[:, None], len(names), axis=1)
+    loss = _ratios(sums, per_rating, settings.seed, settings.n_resamples)
+    gain = _ratios(nothing - sums, per_rating, settings.seed, settings.n_resamples)
+    kept = [undefined("no past ratings were given", seed=settings.seed)] * len(names)
+    if whole is not None:
+        base = gain[names.index(whole)]
+        why = f"the information of {labelled(whole)[0]} is not clearly above 0: {base} nats"
+        below = np.repeat(nothing - sums[:, [names.index(whole)]], len(names), axis=1)
+        kept = (
+            _ratios(nothing - sums, below, settings.seed, settings.n_resamples)
+            if base.is_defined and base.low > 0
+            else [undefined(why, n=base.n, seed=settings.seed)] * len(names)
+        )
+    p_values = _p_values(evidence)
+    rows = [_row(name, loss[i], gain[i], kept[i], p_values, truth) for i, name in enumerate(names) if name != "marginal"]
+    return Information(
+        entropy_nats=loss[names.index("marginal")],
+        rows=sorted(rows, key=lambda r: _ORDER.index(r.kind)),
+        n_seeds=settings.n_seeds,
+        n_evaluated=len(losses.rating),
+        permutations=settings.n_permutations,
+    )
+
+
+_ORDER: Sequence[RowKind] = ("nothing", "attribute", "attributes", "examples", "clusters")
+
+
+def _row(
+    name: str,
+    loss: Estimate,
+    gain: Estimate,
+    kept: Estimate,
+    p_values: Mapping[str, tuple[float, float]],
+    truth: Mapping[str, float],
+) -> InformationRow:
+    label, kind = labelled(name)
+    if kind == "nothing":
+        gain = undefined("knowing nothing is what the others are compared with", n=loss.n, seed=loss.seed)
+        kept = undefined("knowing nothing is what the others are compared with", n=loss.n, seed=loss.seed)
+    p, adjusted = p_values.get(name, (None, None))
+    return InformationRow(
+        representation=name,
+        label=label,
+        kind=kind,
+        loss_nats=loss,
+        information_nats=gain,
+        kept=kept,
+        p_value=p,
+        p_holm=adjusted,
+        truth_nats=truth.get(name),
+    )
+
+
+def _p_values(evidence: StudyEvidence) -> dict[str, tuple[float, float]]:
+    """Permutation p and Holm's p within the attributes and within the cluster counts; of the first seed's folds."""
+    settings = evidence.settings
+    tables = [t for t in evidence.tables if t.seed == settings.seed]
+    out: dict[str, tuple[float, float]] = {}
+    for kind in ("attribute:", "clusters:"):
+        names = list(dict.fromkeys(t.representation for t in tables if t.representation.startswith(kind)))
+        found = []
+        for name in names:
+            parts = [t for t in tables if t.representation == name]
+            found.append(
+                assignment_permutation_test(
+                    np.concatenate([t.losses for t in parts]),
+                    np.concatenate([t.group for t in parts]),
+                    strata=np.concatenate([np.full(len(t.rater), t.fold) for t in parts]),
+                    seed=settings.seed,
+                    n_permutations=settings.n_permutations,
+                )
+            )
+        out |= {name: (p, q) for name, p, q in zip(names, found, holm(found), strict=True)}
+    return out
+
+
+def _ratios(above: FloatArray, below: FloatArray, seed: int, n_resamples: int) -> list[Estimate]:
+    """sum(above) / sum(below) for each column of two arrays [raters, statistics], raters resampled."""
+    used = below.any(axis=1)
+    above, below = above[used], below[used]
+    draws = bootstrap_ratios(above, below, seed=seed, n_resamples=n_resamples)
+    totals = below.sum(axis=0)
+    values = np.divide(above.sum(axis=0), totals, out=np.full(len(totals), math.nan), where=totals != 0)
+    return [
+        estimate_from_draws(float(value), draws[:, j], n=len(above), unit="rater", seed=seed) for j, value in enumerate(values)
+    ]
+
+
+def _calibrations(evidence: StudyEvidence, losses: _Losses) -> list[Calibration]:
+    examples = [n for n in losses.nats if n.startswith("examples:")]
+    shown = ["nothing", *(["attributes"] if "attributes" in losses.nats else []), *examples[-1:]]
+    return [_calibration(evidence, losses, name) for name in shown]
+
+
+def _calibration(evidence: StudyEvidence, losses: _Losses, name: str) -> Calibration:
+    seed, n_resamples = evidence.settings.seed, evidence.settings.n_resamples
+    probabilities = losses.probabilities(name)
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 on disk
+    predicted, observed = one_vs_rest(probabilities, losses.rating)
+    curve = reliability_curve(predicted, observed)
+    raters = np.repeat(losses.rater, probabilities.shape[1])
+    bins = [
+        CalibrationBin(
+            predicted=float(curve.predicted_mean[b]),
+            observed=estimate_mean(
+                observed[mask := curve.bin_index == b].astype(np.float64), raters[mask], seed=seed, n_resamples=n_resamples
+            ),
+            n_ratings=int(curve.n[b]),
+        )
+        for b in range(len(curve.n))
+    ]
+    return Calibration(
+        representation=name,
+        label=labelled(name)[0],
+        ece=_ece(predicted, observed.astype(np.float64), curve.bin_index, raters, len(bins), seed, n_resamples),
+        bins=bins,
+    )
+
+
+def _ece(
+    predicted: FloatArray, observed: FloatArray, bins: IntArray, raters: IntArray, n_bins: int, seed: int, n_resamples: int
+) -> Estimate:
+    """Expected calibration error with the bins kept, raters resampled; the interval of an error of size 0 lies above 0."""
+    from pluralign.estimates import bootstrap_weights
+
+    _, units = np.unique(raters, return_inverse=True)
+    n = int(units.max()) + 1
+    off = np.stack([np.bincount(units, (observed - predicted) * (bins == b), n) for b in range(n_bins)], axis=1)
+    mass = np.bincount(units, minlength=n).astype(np.float64)
+    value = float(np.abs(off.sum(axis=0)).sum() / mass.sum())
+    draws = np.concatenate(
+        [np.abs(w @ off).sum(axis=1) / (w @ mass) for w in bootstrap_weights(n, seed=seed, n_resamples=n_resamples)]
+    )
+    return estimate_from_draws(value, draws, n=n, unit="rater", seed=seed)
+
+
+def _hardest(evidence: StudyEvidence, losses: _Losses) -> list[HardRater]:
+    """Raters whose held-out ratings are least expected, after the most past ratings, among those with enough of them."""
+    examples = [n for n in losses.nats if n.startswith("examples:")]
+    known = losses.nats[examples[-1]] if examples else losses.nats["nothing"]
+    n_raters = evidence.ratings.n_raters
+    counts = np.bincount(losses.rater, minlength=n_raters)
+    enough = counts >= min(MIN_RATINGS_SHOWN, int(np.median(counts[counts > 0])))
+    mean = np.bincount(losses.rater, known, n_raters) / np.maximum(counts, 1)
+    order = np.argsort(np.where(enough, -mean, np.inf), kind="stable")[: min(N_HARDEST, int(enough.sum()))]
+    out = []
+    for rater in order:
+        rows = np.flatnonzero(losses.rater == rater)
+        interval = estimate_mean(known[rows], np.arange(len(rows)), unit="rating", seed=evidence.settings.seed)
+        out.append(
+            HardRater(
+                rater_id=evidence.ratings.rater_ids[rater],
+                n_ratings=len(rows),
+                loss_nats=interval,
+                loss_nothing_nats=float(losses.nats["nothing"][rows].mean()),
+            )
+        )
+    return out
+
+
+def _polarising(ratings: Ratings, seed: int, n_resamples: int) -> list[PolarisingItem]:
+    """The items whose answers lie furthest apart, among those with enough ratings; each item's raters are resampled."""
+    counts = item_option_counts(ratings.item_index, ratings.rating_index, n_items=ratings.n_items, n_options=ratings.n_options)
+    values = _polarisation(counts, ratings)
+    n = counts.sum(axis=1)
+    enough = n >= min(MIN_RATINGS_SHOWN, int(np.median(n[n > 0])))
+    order = np.argsort(np.where(enough & ~np.isnan(values), -values, np.inf), kind="stable")
+    out = []
+    for item in order[: min(N_POLARISING, int((enough & ~np.isnan(values)).sum()))]:
+        drawn = np.random.default_rng(seed).multinomial(n[item], counts[item] / n[item], size=n_resamples)
+        interval = estimate_from_draws(
+            float(values[item]), _polarisation(drawn, ratings), n=int(n[item]), unit="rater", seed=seed
+        )
+        out.append(
+            PolarisingItem(
+                item_id=ratings.item_ids[item],
+                text=item_text(ratings, int(item)),
+                n_ratings=int(n[item]),
+                polarisation=interval,
+                option_shares=(counts[item] / n[item]).tolist(),
+            )
+        )
+    return out
+
+
+def _polarisation(counts: IntArray, ratings: Ratings) -> FloatArray:
+    return polarisation(counts, ratings.scale.values) if ratings.scale.is_ordered else normalised_entropy(counts)

@@ -1,0 +1,197 @@
+"""The rater study: who disagrees, what explains it, which groups there are; one run folder. (`report` draws its page.)
+
+    ratings --> folds (fit on half of the raters, predict the other half, then the reverse; `fold`)
+            --> records.parquet (every scored rating)  --> findings (`describe`) --> results.json
+
+Each fold is a finished step of the run folder: a study that was killed goes on where it stopped, and the findings can be made
+again from the records without fitting anything.
+
+Source: Sorensen et al. 2025, Value Profiles (arXiv 2503.15484), sections 3 and 5; see `fold` for the departures.
+Still missing: value profiles written by language models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pluralign.errors import DataError
+from pluralign.raters.attributes import CodedAttribute, code_attributes
+from pluralign.raters.contrasts import contrasts_for
+from pluralign.raters.describe import findings_of_study
+from pluralign.raters.evidence import StudyEvidence, StudySettings
+from pluralign.raters.findings import Findings
+from pluralign.raters.fold import FoldResult, FoldTask, Progress, evaluate_fold, example_counts, records_of
+from pluralign.raters.group_tables import GroupTable, group_tables_from_frame, group_tables_to_frame
+from pluralign.ratings import Ratings
+from pluralign.ratings.splits import rater_folds, split_fit_eval
+from pluralign.runs import Run, RunConfig
+
+__all__ = ["evaluate_folds", "run_study"]
+
+IntArray = npt.NDArray[np.int64]
+
+
+def run_study(
+    ratings: Ratings,
+    folder: Path | str,
+    settings: StudySettings | None = None,
+    *,
+    inputs: dict[str, str] | None = None,
+    truth_nats: Callable[[], dict[str, float]] | None = None,
+    true_groups: IntArray | None = None,
+    on_progress: Progress | None = None,
+) -> Findings:
+    """Study `ratings` into a run folder (records.parquet, results.json); the findings.
+
+    `inputs` are the files the ratings came from (their contents are part of the run's identity). For simulated people,
+    `truth_nats` computes the true information of each representation and `true_groups` [raters] are the planted groups.
+    Raises DataError when there is nothing to study: fewer than 8 raters with 4 ratings each.
+    """
+    settings = settings or StudySettings()
+    _check_can_be_studied(ratings)
+    arguments = {**asdict(settings), "ratings": _fingerprint(ratings)}
+    with Run.open(folder, RunConfig(command="study", arguments=arguments, seed=settings.seed, inputs=inputs or {})) as run:
+        evidence = evaluate_folds(ratings, settings, run=run, on_progress=on_progress)
+        run.write_records(_with_ids(evidence))
+        truth = run.step("truth", truth_nats) if truth_nats else {}
+        findings = findings_of_study(evidence, truth_nats=truth, true_groups=true_groups)
+        run.write_results(findings.to_dict())
+    return findings
+
+
+def evaluate_folds(
+    ratings: Ratings, settings: StudySettings, *, run: Run | None = None, on_progress: Progress | None = None
+) -> StudyEvidence:
+    """Every fold of every seed; with a run folder, folds that are finished there are read instead."""
+    attributes, summaries = code_attributes(ratings)
+    tell = on_progress or (lambda what, done, total: None)
+    records, tables = [], []
+    clusters: dict[int, IntArray] = {}
+    predictions: dict[int, npt.NDArray[np.float64]] = {}
+    for number in range(settings.n_seeds * settings.n_folds):
+        seed, fold = settings.seed + number // settings.n_folds, number % settings.n_folds
+        task = _task(ratings, attributes, settings, seed=seed, fold=fold)
+        step = _FoldStep(task, seed, fold, run, _prefixed(tell, f"fold {number + 1} of {settings.n_seeds * settings.n_folds}"))
+        records.append(step.records())
+        tables += step.tables()
+        if number == 0:
+            clusters, predictions = step.clusters()
+    return StudyEvidence(
+        ratings=ratings,
+        attributes=attributes,
+        attribute_summaries=summaries,
+        records=pl.concat(records),
+        tables=tables,
+        cluster_of_rater=clusters,
+        cluster_predictions=predictions,
+        settings=settings,
+    )
+
+
+def _task(ratings: Ratings, attributes: list[CodedAttribute], settings: StudySettings, *, seed: int, fold: int) -> FoldTask:
+    split = split_fit_eval(ratings, seed=seed)
+    folds = rater_folds(ratings, seed=seed, n_folds=settings.n_folds)
+    return FoldTask(
+        ratings=ratings,
+        is_train=folds != fold,
+        split=split,
+        attributes=attributes,
+        n_examples=example_counts(split, ratings.rater_index, most=settings.max_examples),
+        cluster_counts=settings.cluster_counts,
+        n_candidates=settings.n_candidates,
+        settings=settings.model,
+        seed=seed,
+    )
+
+
+class _FoldStep:
+    """A fold that is computed once, when the first of its parts is asked for that is not in the run folder yet."""
+
+    def __init__(self, task: FoldTask, seed: int, fold: int, run: Run | None, on_progress: Progress) -> None:
+        self.task, self.seed, self.fold, self.run, self.on_progress = task, seed, fold, run, on_progress
+        self._result: FoldResult | None = None
+
+    def records(self) -> pl.DataFrame:
+        return self._part("records", lambda r: records_of(r, self.task.ratings, seed=self.seed, fold=self.fold))
+
+    def tables(self) -> list[GroupTable]:
+        frame = self._part("tables", lambda r: group_tables_to_frame(r.tables))
+        return group_tables_from_frame(frame, seed=self.seed, fold=self.fold)
+
+    def clusters(self) -> tuple[dict[int, IntArray], dict[int, npt.NDArray[np.float64]]]:
+        members = self._part("clusters", lambda r: pl.DataFrame({str(k): v for k, v in r.cluster_of_rater.items()}))
+        shape = (-1, self.task.ratings.n_items, self.task.ratings.n_options)
+        flat = self._part(
+            "predictions",
+            lambda r: pl.DataFrame(
+                {"k": [k for k in r.cluster_predictions], "p": [v.ravel().tolist() for v in r.cluster_predictions.values()]},
+                schema={"k": pl.Int64, "p": pl.List(pl.Float64)},
+            ),
+        )
+        predictions = {k: np.asarray(p).reshape(shape) for k, p in flat.iter_rows()}
+        return {int(k): members[k].to_numpy() for k in members.columns}, predictions
+
+    def _part(self, name: str, make: Callable[[FoldResult], pl.DataFrame]) -> pl.DataFrame:
+        if self.run is None:
+            return make(self._computed())
+        return self.run.step_table(f"seed{self.seed}-fold{self.fold}-{name}", lambda: make(self._computed()))
+
+    def _computed(self) -> FoldResult:
+        if self._result is None:
+            self._result = evaluate_fold(self.task, self.on_progress)
+        return self._result
+
+
+def _check_can_be_studied(ratings: Ratings) -> None:
+    contrasts_for(ratings.scale)  # refuses scales with too many options
+    n_ratings = np.bincount(ratings.rater_index, minlength=ratings.n_raters)
+    enough, raters = int((n_ratings >= 4).sum()), int((n_ratings > 0).sum())
+    used = np.unique(ratings.rating_index)
+    faults = []
+    if enough < 8:
+        faults.append(
+            f"{enough} of {raters} raters have 4 or more ratings; a study needs at least 8 such raters, since it learns from "
+            "half of them and predicts the others. Collect more ratings a rater, or check that --rater names the right column."
+        )
+    if len(used) < 2:
+        only = ratings.scale.options[used[0]] if len(used) else "nothing"
+        faults.append(f"all ratings are {only!r}: there is no disagreement to study.")
+    if faults:
+        raise DataError(ratings.name, faults)
+
+
+def _fingerprint(ratings: Ratings) -> str:
+    """A hash of who rated what how: two tables that differ anywhere that matters are different runs."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for table in (ratings.items, ratings.raters):
+        digest.update(table.write_csv().encode())
+    for index in (ratings.item_index, ratings.rater_index, ratings.rating_index):
+        digest.update(np.ascontiguousarray(index).tobytes())
+    digest.update(repr(ratings.scale).encode())
+    return digest.hexdigest()
+
+
+def _with_ids(evidence: StudyEvidence) -> pl.DataFrame:
+    """The records as they are published: ids and options instead of positions."""
+    ratings, records = evidence.ratings, evidence.records
+    return records.select(
+        "seed",
+        "fold",
+        pl.Series("item_id", ratings.items["item_id"].gather(records["item_index"]), dtype=pl.String),
+        pl.Series("rater_id", ratings.raters["rater_id"].gather(records["rater_index"]), dtype=pl.String),
+        pl.Series("rating", pl.Series(ratings.scale.options, dtype=pl.String).gather(records["rating_index"])),
+        "representation",
+        "probabilities",
+    )
+
+
+def _prefixed(tell: Progress, prefix: str) -> Progress:
+    return lambda what, done, total: tell(f"{prefix}: {what}", done, total)
