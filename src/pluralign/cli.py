@@ -22,9 +22,12 @@ from pluralign import __version__
 from pluralign.errors import PluralignError, UsageError
 
 if TYPE_CHECKING:
+    from pluralign.commands import StudyPlan
+    from pluralign.raters.evidence import StudySettings
+    from pluralign.raters.findings import Findings
     from pluralign.ratings.readers import ReadOptions
 
-__all__ = ["OutputFlags", "ReadFlags", "RunFlags", "build_app", "demo", "inspect", "main", "study"]
+__all__ = ["OutputFlags", "ReadFlags", "RunFlags", "StudyFlags", "build_app", "demo", "inspect", "main", "study"]
 
 _HELP = """Measure, model and train language models for human variation: how probable is this answer, from this person,
 given what is known about them?"""
@@ -101,7 +104,40 @@ class RunFlags:
     """Say what would be done, and stop."""
 
 
-@Parameter(name="*", group=Group("Output and settings", sort_key=3))
+@Parameter(name="*", group=Group("The study", sort_key=3))
+@dataclass(frozen=True, kw_only=True)
+class StudyFlags:
+    """What a study does; each may change a number. The defaults are those of `StudySettings`."""
+
+    n_seeds: int = 1
+    """How often the random splits are repeated: with --seed, --seed + 1, and so on."""
+    n_folds: int = 2
+    """Parts that the raters are divided into; each is predicted once by models fitted to the others."""
+    clusters: Annotated[tuple[int, ...], _MANY] = (2, 4, 8)
+    """Numbers of groups to sort the raters into."""
+    max_examples: int = 256
+    """Most past ratings of a rater that are given: 1, 2, 4, ... up to this."""
+    permutations: int = 1000
+    """Random regroupings of the raters behind each p-value."""
+    resamples: int = 1000
+    """Resamples of raters (or items) behind each interval."""
+
+    def to_settings(self, *, seed: int) -> StudySettings:
+        """The same as `StudySettings`, which checks them."""
+        from pluralign.raters.evidence import StudySettings
+
+        return StudySettings(
+            seed=seed,
+            n_seeds=self.n_seeds,
+            n_folds=self.n_folds,
+            cluster_counts=tuple(sorted(set(self.clusters))),
+            max_examples=self.max_examples,
+            n_permutations=self.permutations,
+            n_resamples=self.resamples,
+        )
+
+
+@Parameter(name="*", group=Group("Output and settings", sort_key=4))
 @dataclass(frozen=True, kw_only=True)
 class OutputFlags:
     """The words that every command shares."""
@@ -112,10 +148,18 @@ class OutputFlags:
     """TOML or JSON file with the same names as the flags; flags win over it."""
 
 
-_READ, _RUN, _OUTPUT = ReadFlags(), RunFlags(), OutputFlags()
+_READ, _RUN, _STUDY, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), OutputFlags()
 
 
-def study(file: Path, /, *, read: ReadFlags = _READ, run: RunFlags = _RUN, output: OutputFlags = _OUTPUT) -> None:
+def study(
+    file: Path,
+    /,
+    *,
+    read: ReadFlags = _READ,
+    run: RunFlags = _RUN,
+    asked: StudyFlags = _STUDY,
+    output: OutputFlags = _OUTPUT,
+) -> None:
     """Study a table of ratings: who disagrees, about what, and what knowing the rater tells.
 
     Parameters
@@ -124,26 +168,31 @@ def study(file: Path, /, *, read: ReadFlags = _READ, run: RunFlags = _RUN, outpu
         The ratings: a file, or a folder where the format is one. Put it first: flags such as --item take several values.
     """
     from pluralign import commands
+    from pluralign.progress import progress_bars
 
-    out = run.out or Path("runs") / (file.stem or "study")
-    settings = _study_settings(run)
+    out = run.out or Path("runs") / (file.resolve().stem or "study")
+    settings = asked.to_settings(seed=run.seed)
     if run.dry_run:
-        _say("\n".join(commands.plan(file, read.to_options(), settings, limit=run.limit)))
+        _show_plan(commands.plan(file, out, read=read.to_options(), settings=settings, limit=run.limit), output=output)
         return
-    with _bar() as on_progress:
-        found = commands.study(file, out, read=read.to_options(), settings=settings, limit=run.limit, on_progress=on_progress)
-    _finish(found.to_dict(), commands.summary(found), out / commands.PAGE, output=output)
+    with progress_bars() as tell:
+        found = commands.study(file, out, read=read.to_options(), settings=settings, limit=run.limit, on_progress=tell)
+    _finish(found, out, output=output)
 
 
-def demo(*, run: RunFlags = _RUN, output: OutputFlags = _OUTPUT) -> None:
+def demo(*, run: RunFlags = _RUN, asked: StudyFlags = _STUDY, output: OutputFlags = _OUTPUT) -> None:
     """Study simulated people whose truth is known, and show how much of it the study finds. Needs no data."""
     from pluralign import commands
+    from pluralign.progress import progress_bars
 
     out = run.out or Path("runs/demo")
-    settings = _study_settings(run)
-    with _bar() as on_progress:
-        found = commands.demo(out, settings=settings, limit=run.limit, on_progress=on_progress)
-    _finish(found.to_dict(), commands.summary(found), out / commands.PAGE, output=output)
+    settings = asked.to_settings(seed=run.seed)
+    if run.dry_run:
+        _show_plan(commands.plan_demo(out, settings=settings, limit=run.limit), output=output)
+        return
+    with progress_bars() as tell:
+        found = commands.demo(out, settings=settings, limit=run.limit, on_progress=tell)
+    _finish(found, out, output=output)
 
 
 def inspect(file: Path, /, *, read: ReadFlags = _READ, output: OutputFlags = _OUTPUT) -> int:
@@ -233,14 +282,22 @@ def _verbs(tokens: Sequence[str]) -> list[str]:
     return [f"{token} " for token in tokens[:2] if token in known or token in known[tokens[0]]]
 
 
-def _finish(results: Mapping[str, Any], summary: Sequence[str], page: Path | None, *, output: OutputFlags) -> None:
+def _finish(found: Findings, out: Path, *, output: OutputFlags) -> None:
+    from pluralign import commands
+    from pluralign.summaries import summary
+
     if output.json:
-        _print_json(results)
+        _print_json(found.to_dict())
     say = _say if output.json else print
-    for line in summary:
-        say(line)
-    if page is not None:
-        say(f"The page: {page}")
+    say("\n".join(summary(found)))
+    say(f"\nWritten to {out}: results.json, records.parquet, and the page: {out / commands.PAGE}")
+
+
+def _show_plan(plan: StudyPlan, *, output: OutputFlags) -> None:
+    if output.json:
+        _print_json(plan.to_dict())
+    else:
+        print("\n".join(plan.lines()))
 
 
 def _print_json(value: Any) -> None:

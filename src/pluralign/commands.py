@@ -1,4 +1,4 @@
-"""One public function for each verb of the command line that ends in a page: read, study, write.
+"""One public function for each verb of the command line that ends in a page: read, study, write. `plan`: what it would do.
 
 >>> from pluralign.commands import study
 >>> study("ratings.csv", "runs/mine").information.rows  # doctest: +SKIP
@@ -8,26 +8,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pluralign.errors import UsageError
+from pluralign.raters.attributes import code_attributes
 from pluralign.raters.evidence import StudySettings
 from pluralign.raters.findings import Findings
-from pluralign.raters.study import run_study
+from pluralign.raters.fold import example_counts
+from pluralign.raters.study import check_can_be_studied, run_study
 from pluralign.raters.truth import family_information
 from pluralign.ratings import Note, Ratings
 from pluralign.ratings.keyed import id_codes, keyed_uniforms
 from pluralign.ratings.readers import ReadOptions, read_ratings
 from pluralign.ratings.simulate import Population, simulate
+from pluralign.ratings.splits import split_fit_eval
 from pluralign.report import write_study_page
 
-__all__ = ["PAGE", "demo", "study"]
+__all__ = ["PAGE", "StudyPlan", "demo", "limited", "plan", "plan_demo", "study"]
 
 PAGE = "report.html"
 """Name of the page in a run folder."""
+BYTES_A_PROBABILITY = 3
+"""What a record takes on disk, a little above what compressed records were seen to take."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -61,7 +67,7 @@ def demo(
 ) -> Findings:
     """Study simulated people (`ratings.simulate`): each row of information has its true value beside it."""
     settings = settings or StudySettings()
-    population = Population() if limit is None else replace(Population(), n_raters=limit)
+    population = _population(limit)
     simulation = simulate(population, seed=settings.seed)
     findings = run_study(
         simulation.ratings,
@@ -75,14 +81,112 @@ def demo(
     return findings
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """What a study would do; nothing has been fitted to know it."""
+
+    name: str
+    out: str
+    n_ratings: int
+    n_raters: int
+    n_items: int
+    options: list[str]
+    n_fits: int
+    """Models fitted from scratch: one for each fold of each seed."""
+    n_scored: int
+    """Held-out ratings, over all seeds; each is scored once for every representation."""
+    attributes: list[str]
+    examples: list[int]
+    clusters: list[int]
+    n_records: int
+    record_megabytes: float
+    """Rough size of records.parquet; the finished steps take about as much again."""
+    also: list[str]
+    """What comes on top, and what the reader saw."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        known = [
+            "nothing",
+            *([f"{len(self.attributes)} attributes ({', '.join(self.attributes)})"] if self.attributes else []),
+            *([f"{', '.join(map(str, self.examples))} past ratings"] if self.examples else []),
+            *([f"{', '.join(map(str, self.clusters))} clusters"] if self.clusters else []),
+        ]
+        return [
+            f"{self.name}: {self.n_ratings:,} ratings by {self.n_raters:,} raters of {self.n_items:,} items, "
+            f"{len(self.options)} options",
+            f"would fit {self.n_fits} models and score {self.n_scored:,} held-out ratings, knowing of the rater: "
+            + "; ".join(known),
+            f"would write to {self.out}: {PAGE}, results.json, records.parquet ({self.n_records:,} rows, "
+            f"about {self.record_megabytes:.1f} MB), and about as much again as finished steps",
+            *self.also,
+            "Nothing was fitted and nothing was written (--dry-run).",
+        ]
+
+
+def plan(
+    file: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    read: ReadOptions | None = None,
+    settings: StudySettings | None = None,
+    limit: int | None = None,
+) -> StudyPlan:
+    """What `study` with the same arguments would do. Reads the file, so that what is wrong with it comes out now."""
+    settings = settings or StudySettings()
+    ratings = limited(read_ratings(Path(file), read or ReadOptions()), limit, seed=settings.seed)
+    return _plan(ratings, Path(out), settings, [str(note) for note in ratings.notes])
+
+
+def plan_demo(out: str | os.PathLike[str], *, settings: StudySettings | None = None, limit: int | None = None) -> StudyPlan:
+    """What `demo` with the same arguments would do."""
+    settings = settings or StudySettings()
+    ratings = simulate(_population(limit), seed=settings.seed).ratings
+    return _plan(ratings, Path(out), settings, ["would fit as well, for the true values, models on fresh simulated people"])
+
+
 def limited(ratings: Ratings, limit: int | None, *, seed: int) -> Ratings:
     """The ratings of `limit` raters, those with the smallest random number keyed by seed and id; with a note."""
     present = np.unique(ratings.rater_index)
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: it is a number of raters, at least 1.")
     if limit is None or limit >= len(present):
         return ratings
-    if limit < 1:
-        raise UsageError(f"--limit {limit}: it is a number of raters, at least 1.")
     draw = keyed_uniforms(seed, "limit", id_codes(ratings.rater_ids))[present]
     kept = np.sort(present[np.argsort(draw, kind="stable")[:limit]])
     note = Note("--limit", f"raters left out of {len(present):,}, by chance", len(present) - limit)
     return replace(ratings.take(np.isin(ratings.rater_index, kept)), notes=(*ratings.notes, note))
+
+
+def _population(limit: int | None) -> Population:
+    return Population() if limit is None else replace(Population(), n_raters=limit)
+
+
+def _plan(ratings: Ratings, out: Path, settings: StudySettings, also: list[str]) -> StudyPlan:
+    check_can_be_studied(ratings)
+    attributes = [a.name for a in code_attributes(ratings)[0]]
+    splits = [split_fit_eval(ratings, seed=settings.seed + s) for s in range(settings.n_seeds)]
+    n_scored = sum(int(split.is_eval.sum()) for split in splits)
+    examples = example_counts(splits[0], ratings.rater_index, most=settings.max_examples)
+    together = 1 if len(attributes) > 1 else 0
+    n_known = 2 + len(attributes) + together + len(examples) + len(settings.cluster_counts)
+    return StudyPlan(
+        name=ratings.name,
+        out=str(out),
+        n_ratings=len(ratings),
+        n_raters=len(np.unique(ratings.rater_index)),
+        n_items=len(np.unique(ratings.item_index)),
+        options=list(ratings.scale.options),
+        n_fits=settings.n_seeds * settings.n_folds,
+        n_scored=n_scored,
+        attributes=attributes,
+        examples=examples,
+        clusters=list(settings.cluster_counts),
+        n_records=n_scored * n_known,
+        record_megabytes=n_scored * n_known * ratings.n_options * BYTES_A_PROBABILITY / 1e6,
+        also=also,
+    )

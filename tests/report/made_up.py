@@ -206,13 +206,26 @@ def findings(*, truth: bool = True) -> Findings:
             Calibration(representation="clusters:4", label="4 clusters", ece=undefined("no held-out rating"), bins=[]),
         ],
         hardest_raters=[
-            HardRater(rater_id="r-0042", n_ratings=61, loss_nats=est(2.31, 0.22, n=61, unit="rating"), loss_nothing_nats=1.9),
-            HardRater(rater_id=SCRIPT, n_ratings=40, loss_nats=est(2.05, 0.25, n=40, unit="rating"), loss_nothing_nats=2.1),
+            HardRater(
+                rater_id="r-0042",
+                n_ratings=61,
+                loss_nats=est(2.31, 0.22, n=61, unit="rating"),
+                loss_nothing_nats=1.9,
+                representation_label="32 past ratings",
+            ),
+            HardRater(
+                rater_id=SCRIPT,
+                n_ratings=40,
+                loss_nats=est(2.05, 0.25, n=40, unit="rating"),
+                loss_nothing_nats=2.1,
+                representation_label="32 past ratings",
+            ),
             HardRater(
                 rater_id="a-rater-with-an-identifier-that-is-much-longer-than-any-chart-has-room-for-00000001",
                 n_ratings=1,
                 loss_nats=undefined("an interval needs at least 2 ratings, there is 1", n=1, unit="rating"),
                 loss_nothing_nats=1.7,
+                representation_label="32 past ratings",
             ),
         ],
         polarising_items=[

@@ -22,10 +22,12 @@ from pluralign.metrics._checks import FloatArray, IntArray, checked_counts, chec
 __all__ = [
     "AlphaLevel",
     "chance_agreement",
+    "checked_level",
     "coincidence_matrix",
     "fleiss_kappa",
     "item_option_counts",
     "krippendorff_alpha",
+    "mid_ranks",
     "pair_agreement",
 ]
 

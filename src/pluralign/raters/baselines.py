@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pluralign.errors import DataError, NotFittedError
 from pluralign.ratings import Ratings
 
-__all__ = ["Marginal", "PerItem", "PerRater", "RatingModel", "Uniform"]
+__all__ = ["Marginal", "PerItem", "PerRater", "RatingModel", "Uniform", "dirichlet_strength"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

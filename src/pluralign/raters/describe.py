@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from pluralign import __version__
 from pluralign.estimates import Estimate, bootstrap_ratios, estimate_from_draws, estimate_mean, holm, undefined, unit_sums
@@ -17,13 +16,12 @@ from pluralign.metrics import (
     item_entropy_nats,
     item_option_counts,
     krippendorff_alpha_estimate,
-    normalised_entropy,
     one_vs_rest,
     pair_agreement,
-    polarisation,
     reliability_curve,
 )
 from pluralign.raters.describe_clusters import clusterings_of
+from pluralign.raters.describe_extremes import hardest_raters, polarising_items
 from pluralign.raters.evidence import StudyEvidence
 from pluralign.raters.findings import (
     Agreement,
@@ -31,84 +29,40 @@ from pluralign.raters.findings import (
     CalibrationBin,
     DataSummary,
     Findings,
-    HardRater,
     Information,
     InformationRow,
-    PolarisingItem,
     RowKind,
 )
-from pluralign.raters.item_text import item_text
+from pluralign.raters.held_out import HeldOutLosses, labelled
 from pluralign.ratings import Ratings
 
-__all__ = ["findings_of_study", "labelled"]
+__all__ = ["findings_of_study"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-N_HARDEST = 10
-N_POLARISING = 15
-MIN_RATINGS_SHOWN = 8
-"""Fewest ratings of a rater or item that is singled out: with fewer, chance picks them."""
 MAX_RATER_CELLS = 2e9
 """Ratings times resamples beyond which resampling raters for alpha uses fewer resamples."""
 
 
 def findings_of_study(evidence: StudyEvidence, *, truth_nats: Mapping[str, float], true_groups: IntArray | None) -> Findings:
     """Everything the page shows. `truth_nats` maps representations to true information (simulated people only)."""
-    losses = _losses(evidence.records)
+    losses = HeldOutLosses(evidence.records)
     information = _information(evidence, losses, truth_nats)
     return Findings(
-        data=_data(evidence),
+        data=_data(evidence, losses),
         agreement=_agreement(evidence.ratings, evidence.settings.seed, evidence.settings.n_resamples),
         information=information,
         clusterings=clusterings_of(evidence, information, true_groups),
         calibrations=_calibrations(evidence, losses),
-        hardest_raters=_hardest(evidence, losses),
-        polarising_items=_polarising(evidence.ratings, evidence.settings.seed, evidence.settings.n_resamples),
+        hardest_raters=hardest_raters(evidence, losses),
+        polarising_items=polarising_items(evidence.ratings, evidence.settings.seed, evidence.settings.n_resamples),
         seed=evidence.settings.seed,
         pluralign_version=__version__,
     )
 
 
-def labelled(representation: str) -> tuple[str, RowKind]:
-    """The words for people and the kind of a representation.
-
-    >>> labelled("examples:1"), labelled("attribute:age")
-    (('1 past rating', 'examples'), ('age', 'attribute'))
-    """
-    kind, _, detail = representation.partition(":")
-    if kind == "examples":
-        return (f"{detail} past rating{'s' if detail != '1' else ''}", "examples")
-    if kind == "clusters":
-        return (f"{detail} clusters", "clusters")
-    if kind == "attribute":
-        return (detail, "attribute")
-    return ("all attributes", "attributes") if kind == "attributes" else ("nothing", "nothing")
-
-
-class _Losses:
-    """Held-out losses [evaluated] of every representation over the same rows, and whose they are."""
-
-    def __init__(self, records: pl.DataFrame) -> None:
-        self.parts = {str(p["representation"][0]): p for p in records.partition_by("representation", maintain_order=True)}
-        first = self.parts["nothing"]
-        self.rater = first["rater_index"].to_numpy().astype(np.int64)
-        self.rating = first["rating_index"].to_numpy().astype(np.int64)
-        chosen = np.arange(len(self.rating))
-        self.nats = {
-            name: -np.log(part["probabilities"].to_numpy()[chosen, self.rating].astype(np.float64))
-            for name, part in self.parts.items()
-        }
-
-    def probabilities(self, representation: str) -> FloatArray:
-        return np.asarray(self.parts[representation]["probabilities"].to_numpy(), dtype=np.float64)
-
-
-def _losses(records: pl.DataFrame) -> _Losses:
-    return _Losses(records)
-
-
-def _data(evidence: StudyEvidence) -> DataSummary:
+def _data(evidence: StudyEvidence, losses: HeldOutLosses) -> DataSummary:
     ratings, settings = evidence.ratings, evidence.settings
     chosen = ratings.rating_index[:, None] == np.arange(ratings.n_options)
     sums, counts = unit_sums(chosen.astype(np.float64), ratings.rater_index, ratings.n_raters)
@@ -117,6 +71,12 @@ def _data(evidence: StudyEvidence) -> DataSummary:
     notes = [str(note) for note in ratings.notes] + [a.note for a in evidence.attributes if a.note]
     if n_fewer:
         notes.append(f"raters with fewer than 4 ratings help to fit the models but are never scored ({n_fewer:,})")
+    asked = [f"clusters:{k}" for k in settings.cluster_counts]
+    for name in dict.fromkeys([*losses.incomplete, *(name for name in asked if name not in losses.nats)]):
+        notes.append(f"{labelled(name)[0]} could not be formed in every part of the raters (too few of them): not shown")
+    notes += [
+        f"{labelled(name)[0]}: {n:,} held-out ratings were given probability 0" for name, n in losses.n_impossible.items()
+    ]
     return DataSummary(
         name=ratings.name,
         n_ratings=len(ratings),
@@ -184,7 +144,7 @@ def _chance(counts: IntArray, seed: int, n_resamples: int) -> Estimate:
     return estimate_from_draws(chance_agreement(counts), draws, n=len(used), unit="item", seed=seed)
 
 
-def _information(evidence: StudyEvidence, losses: _Losses, truth: Mapping[str, float]) -> Information:
+def _information(evidence: StudyEvidence, losses: HeldOutLosses, truth: Mapping[str, float]) -> Information:
     settings = evidence.settings
     names = list(losses.nats)
     table = np.stack([losses.nats[name] for name in names], axis=1)
@@ -205,7 +165,7 @@ def _information(evidence: StudyEvidence, losses: _Losses, truth: Mapping[str, f
             if base.is_defined and base.low > 0
             else [undefined(why, n=base.n, seed=settings.seed)] * len(names)
         )
-    p_values = _p_values(evidence)
+    p_values = _p_values(evidence, names)
     rows = [_row(name, loss[i], gain[i], kept[i], p_values, truth) for i, name in enumerate(names) if name != "marginal"]
     return Information(
         entropy_nats=loss[names.index("marginal")],
@@ -245,10 +205,10 @@ def _row(
     )
 
 
-def _p_values(evidence: StudyEvidence) -> dict[str, tuple[float, float]]:
+def _p_values(evidence: StudyEvidence, scored: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Permutation p and Holm's p within the attributes and within the cluster counts; of the first seed's folds."""
     settings = evidence.settings
-    tables = [t for t in evidence.tables if t.seed == settings.seed]
+    tables = [t for t in evidence.tables if t.seed == settings.seed and t.representation in scored]
     out: dict[str, tuple[float, float]] = {}
     for kind in ("attribute:", "clusters:"):
         names = list(dict.fromkeys(t.representation for t in tables if t.representation.startswith(kind)))
@@ -280,13 +240,13 @@ def _ratios(above: FloatArray, below: FloatArray, seed: int, n_resamples: int) -
     ]
 
 
-def _calibrations(evidence: StudyEvidence, losses: _Losses) -> list[Calibration]:
+def _calibrations(evidence: StudyEvidence, losses: HeldOutLosses) -> list[Calibration]:
     examples = [n for n in losses.nats if n.startswith("examples:")]
     shown = ["nothing", *(["attributes"] if "attributes" in losses.nats else []), *examples[-1:]]
     return [_calibration(evidence, losses, name) for name in shown]
 
 
-def _calibration(evidence: StudyEvidence, losses: _Losses, name: str) -> Calibration:
+def _calibration(evidence: StudyEvidence, losses: HeldOutLosses, name: str) -> Calibration:
     seed, n_resamples = evidence.settings.seed, evidence.settings.n_resamples
     probabilities = losses.probabilities(name)
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 on disk
@@ -326,56 +286,3 @@ def _ece(
         [np.abs(w @ off).sum(axis=1) / (w @ mass) for w in bootstrap_weights(n, seed=seed, n_resamples=n_resamples)]
     )
     return estimate_from_draws(value, draws, n=n, unit="rater", seed=seed)
-
-
-def _hardest(evidence: StudyEvidence, losses: _Losses) -> list[HardRater]:
-    """Raters whose held-out ratings are least expected, after the most past ratings, among those with enough of them."""
-    examples = [n for n in losses.nats if n.startswith("examples:")]
-    known = losses.nats[examples[-1]] if examples else losses.nats["nothing"]
-    n_raters = evidence.ratings.n_raters
-    counts = np.bincount(losses.rater, minlength=n_raters)
-    enough = counts >= min(MIN_RATINGS_SHOWN, int(np.median(counts[counts > 0])))
-    mean = np.bincount(losses.rater, known, n_raters) / np.maximum(counts, 1)
-    order = np.argsort(np.where(enough, -mean, np.inf), kind="stable")[: min(N_HARDEST, int(enough.sum()))]
-    out = []
-    for rater in order:
-        rows = np.flatnonzero(losses.rater == rater)
-        interval = estimate_mean(known[rows], np.arange(len(rows)), unit="rating", seed=evidence.settings.seed)
-        out.append(
-            HardRater(
-                rater_id=evidence.ratings.rater_ids[rater],
-                n_ratings=len(rows),
-                loss_nats=interval,
-                loss_nothing_nats=float(losses.nats["nothing"][rows].mean()),
-            )
-        )
-    return out
-
-
-def _polarising(ratings: Ratings, seed: int, n_resamples: int) -> list[PolarisingItem]:
-    """The items whose answers lie furthest apart, among those with enough ratings; each item's raters are resampled."""
-    counts = item_option_counts(ratings.item_index, ratings.rating_index, n_items=ratings.n_items, n_options=ratings.n_options)
-    values = _polarisation(counts, ratings)
-    n = counts.sum(axis=1)
-    enough = n >= min(MIN_RATINGS_SHOWN, int(np.median(n[n > 0])))
-    order = np.argsort(np.where(enough & ~np.isnan(values), -values, np.inf), kind="stable")
-    out = []
-    for item in order[: min(N_POLARISING, int((enough & ~np.isnan(values)).sum()))]:
-        drawn = np.random.default_rng(seed).multinomial(n[item], counts[item] / n[item], size=n_resamples)
-        interval = estimate_from_draws(
-            float(values[item]), _polarisation(drawn, ratings), n=int(n[item]), unit="rater", seed=seed
-        )
-        out.append(
-            PolarisingItem(
-                item_id=ratings.item_ids[item],
-                text=item_text(ratings, int(item)),
-                n_ratings=int(n[item]),
-                polarisation=interval,
-                option_shares=(counts[item] / n[item]).tolist(),
-            )
-        )
-    return out
-
-
-def _polarisation(counts: IntArray, ratings: Ratings) -> FloatArray:
-    return polarisation(counts, ratings.scale.values) if ratings.scale.is_ordered else normalised_entropy(counts)

@@ -36,11 +36,11 @@ class StudySettings:
     model: MixedSettings = field(default_factory=MixedSettings)
 
     def __post_init__(self) -> None:
-        if self.n_seeds < 1 or self.n_folds < 2 or self.max_examples < 1 or any(k < 2 for k in self.cluster_counts):
-            raise UsageError(
-                "a study needs n_seeds >= 1, n_folds >= 2, max_examples >= 1 and cluster counts >= 2; got "
-                f"{self.n_seeds}, {self.n_folds}, {self.max_examples} and {list(self.cluster_counts)}."
-            )
+        lowest = {"seed": 0, "n_seeds": 1, "n_folds": 2, "max_examples": 1, "n_permutations": 1, "n_resamples": 100}
+        faults = [f"{name} is {value}, lowest is {low}" for name, low in lowest.items() if (value := getattr(self, name)) < low]
+        faults += [f"{k} clusters were asked for, lowest is 2" for k in self.cluster_counts if k < 2]
+        if faults:
+            raise UsageError(f"settings of a study: {'; '.join(faults)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

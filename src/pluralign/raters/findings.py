@@ -178,7 +178,10 @@ class HardRater:
     n_ratings: int
     """Held-out ratings scored."""
     loss_nats: Estimate
+    """With what `representation_label` says known about the rater."""
     loss_nothing_nats: float
+    representation_label: str
+    """E.g. "32 past ratings", or "nothing" where no past ratings were given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pluralign import __version__
 from pluralign.errors import DataError
 from pluralign.raters.attributes import CodedAttribute, code_attributes
 from pluralign.raters.contrasts import contrasts_for
@@ -32,7 +34,7 @@ from pluralign.ratings import Ratings
 from pluralign.ratings.splits import rater_folds, split_fit_eval
 from pluralign.runs import Run, RunConfig
 
-__all__ = ["evaluate_folds", "run_study"]
+__all__ = ["check_can_be_studied", "evaluate_folds", "run_study"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -54,15 +56,24 @@ def run_study(
     Raises DataError when there is nothing to study: fewer than 8 raters with 4 ratings each.
     """
     settings = settings or StudySettings()
-    _check_can_be_studied(ratings)
+    tell = on_progress or (lambda what, done, total: None)
+    check_can_be_studied(ratings)
     arguments = {**asdict(settings), "ratings": _fingerprint(ratings)}
     with Run.open(folder, RunConfig(command="study", arguments=arguments, seed=settings.seed, inputs=inputs or {})) as run:
-        evidence = evaluate_folds(ratings, settings, run=run, on_progress=on_progress)
-        run.write_records(_with_ids(evidence))
-        truth = run.step("truth", truth_nats) if truth_nats else {}
-        findings = findings_of_study(evidence, truth_nats=truth, true_groups=true_groups)
-        run.write_results(findings.to_dict())
-    return findings
+
+        def described() -> dict[str, Any]:
+            evidence = evaluate_folds(ratings, settings, run=run, on_progress=on_progress)
+            run.write_records(_with_ids(evidence))
+            truth = run.step("truth", truth_nats) if truth_nats else {}
+            tell("describing", 0, 1)
+            return findings_of_study(evidence, truth_nats=truth, true_groups=true_groups).to_dict()
+
+        # another version may describe the same folds in another way, so its findings are a step of their own
+        results = run.step(f"findings-{__version__}", described)
+        if not (run.folder / "records.parquet").exists():
+            run.write_records(_with_ids(evaluate_folds(ratings, settings, run=run, on_progress=on_progress)))
+        run.write_results(results)
+    return Findings.from_dict(results)
 
 
 def evaluate_folds(
@@ -148,7 +159,8 @@ class _FoldStep:
         return self._result
 
 
-def _check_can_be_studied(ratings: Ratings) -> None:
+def check_can_be_studied(ratings: Ratings) -> None:
+    """Raises DataError, with every reason at once, when there is nothing to study."""
     contrasts_for(ratings.scale)  # refuses scales with too many options
     n_ratings = np.bincount(ratings.rater_index, minlength=ratings.n_raters)
     enough, raters = int((n_ratings >= 4).sum()), int((n_ratings > 0).sum())

@@ -29,6 +29,7 @@ __all__ = [
     "alpha_rows",
     "cluster_size_rows",
     "curve_points",
+    "dot_row",
     "hard_rater_rows",
     "has_values",
     "information_rows",

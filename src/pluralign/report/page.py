@@ -20,7 +20,7 @@ from pluralign.report.palette import N_DISTINCT, option_colours
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["study_page", "write_study_page"]
+__all__ = ["legend", "study_page", "write_study_page"]
 
 COMPACT_ABOVE = 4
 """More groups than this are folded away on screen (and unfolded on paper)."""

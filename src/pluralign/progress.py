@@ -1,0 +1,73 @@
+"""Progress of long work, for people, on stderr: bars on a terminal, else one line as each stage begins."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["progress_bars"]
+
+N_SHOWN = 4
+"""Bars that stay on the screen; older finished stages make room."""
+
+Tell = Callable[[str, int, int], None]
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Tell]:
+    """A callback `tell(what, done, total)` for work that says which stage it is in and how far it is."""
+    if not sys.stderr.isatty():
+        yield _Lines().tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bars = _Bars(progress)
+        yield bars.tell
+        bars.finish()
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self.stage: str | None = None
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if what != self.stage:
+            self.stage = what
+            print(what, file=sys.stderr, flush=True)
+
+
+class _Bars:
+    """A bar for each stage. A stage that ends before its total (a fit that has converged) counts as done."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.stage: str | None = None
+        self.tasks: list[TaskID] = []
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if what != self.stage:
+            self.finish()
+            self.stage = what
+            self.tasks.append(self.progress.add_task(_escaped(what), total=total))
+            if len(self.tasks) > N_SHOWN:
+                self.progress.remove_task(self.tasks.pop(0))
+        self.progress.update(self.tasks[-1], completed=done, total=total)
+
+    def finish(self) -> None:
+        if self.tasks:
+            task = next(t for t in self.progress.tasks if t.id == self.tasks[-1])
+            self.progress.update(task.id, total=task.completed)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,101 @@
+"""What a study found as a few lines of plain text, for the end of a command; the page says it at length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pluralign.estimates import Estimate
+from pluralign.raters.findings import Clustering, Findings, Information, InformationRow
+
+__all__ = ["summary"]
+
+LABEL_WIDTH = 28
+
+
+def summary(findings: Findings) -> list[str]:
+    """Agreement, what knowing the rater tells, and the groups; every number with its 95 % interval.
+
+    Simulated people: beside each estimate stands the truth, and whether the interval holds it.
+    """
+    return [*_data(findings), "", *_information(findings.information), "", *_clusterings(findings.clusterings)]
+
+
+def _data(findings: Findings) -> list[str]:
+    data, agreement = findings.data, findings.agreement
+    alpha = agreement.alpha_other_items
+    raters = agreement.alpha_other_raters
+    other = f"; with other raters [{raters.low:.3f}, {raters.high:.3f}]" if raters.is_defined else ""
+    return [
+        f"{data.name}: {data.n_ratings:,} ratings by {data.n_raters:,} raters of {data.n_items:,} items, "
+        f"{len(data.options)} {data.scale_kind} options",
+        f"agreement: Krippendorff's alpha {alpha} with other items{other}",
+    ]
+
+
+def _information(information: Information) -> list[str]:
+    nothing = [row.loss_nats for row in information.rows if row.kind == "nothing"]
+    losses = [f"H(Y), knowing neither item nor rater: {information.entropy_nats} nats a held-out rating"]
+    losses += [f"H(Y | item), knowing the item: {loss} nats" for loss in nothing]
+    rows = [row for row in information.rows if row.kind != "nothing"]
+    known = [row for row in rows if row.truth_nats is not None]
+    heads = ["knowing also", "tells, nats", "kept", "p (Holm)", *(["truth", "in interval"] if known else [])]
+    cells = [[_short(row.label), _interval(row.information_nats), _kept(row), _p(row.p_holm)] for row in rows]
+    for row, line in zip(rows, cells, strict=True):
+        line += _truth(row) if known else []
+    held = sum(_holds(row) for row in known)
+    closing = [f"{held} of {len(known)} intervals hold the true value"] if known else []
+    reasons = {row.information_nats.why_undefined for row in rows} | {_why_not_kept(rows)}
+    return [*losses, *_table([heads, *cells]), *closing, *(f"-: {why}" for why in sorted(w for w in reasons if w))]
+
+
+def _clusterings(clusterings: Sequence[Clustering]) -> list[str]:
+    lines = []
+    for c in clusterings:
+        sizes = ", ".join(f"{cluster.n_raters:,}" for cluster in c.clusters)
+        planted = f"; adjusted Rand with the planted groups {c.truth_adjusted_rand:.2f}" if _is_number(c) else ""
+        warning = "" if c.gains_beyond_chance else "  WARNING: tells nothing beyond chance"
+        lines.append(f"{c.k} clusters ({sizes} raters): held-out gain {c.information_nats} nats{planted}{warning}")
+    return lines or ["no clusters were looked for, or none could be formed"]
+
+
+def _is_number(clustering: Clustering) -> bool:
+    return clustering.truth_adjusted_rand is not None
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell, the first one to the left, the others to the right."""
+    widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
+    made = [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    return [f"  {line.rstrip()}" for line in made]
+
+
+def _truth(row: InformationRow) -> list[str]:
+    return ["-", "-"] if row.truth_nats is None else [f"{row.truth_nats:.3f}", "yes" if _holds(row) else "NO"]
+
+
+def _holds(row: InformationRow) -> bool:
+    return row.truth_nats is not None and row.information_nats.is_defined and not row.information_nats.excludes(row.truth_nats)
+
+
+def _interval(estimate: Estimate) -> str:
+    return str(estimate) if estimate.is_defined else "-"
+
+
+def _kept(row: InformationRow) -> str:
+    return f"{100 * row.kept.value:.0f} %" if row.kept.is_defined else "-"
+
+
+def _why_not_kept(rows: Sequence[InformationRow]) -> str | None:
+    return next((f"no share kept: {row.kept.why_undefined}" for row in rows if not row.kept.is_defined), None)
+
+
+def _p(p: float | None) -> str:
+    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _short(label: str) -> str:
+    line = " ".join(label.split())
+    return line if len(line) <= LABEL_WIDTH else f"{line[: LABEL_WIDTH - 1]}…"
