@@ -24,7 +24,8 @@ import polars as pl
 
 from pluralign.errors import DataError, NotFittedError
 from pluralign.raters.contrasts import contrasts_for
-from pluralign.raters.features import ItemFeatures, RatingFactors, TextFeatures
+from pluralign.raters.factors import RatingFactors
+from pluralign.raters.features import ItemFeatures, TextFeatures
 from pluralign.raters.linear_prior import LinearPrior, learn_linear_prior
 from pluralign.raters.messages import learn_population, messages_of
 from pluralign.raters.variational import (
@@ -86,7 +87,7 @@ class MixedModel:
         self.contrasts_ = contrasts_for(ratings.scale)
         self._kept = None
         self.text_ = (self.features or TextFeatures(s.text_components, seed=self.seed)).fit(ratings)
-        self.factors_ = RatingFactors(s.max_factors, seed=self.seed).fit(ratings)
+        self.factors_ = RatingFactors(s.max_factors, seed=self.seed).fit(ratings, self.prior_features(ratings.items))
         fitting = _Fitting(self, ratings)
         for iteration in range(s.max_iterations):
             moved = fitting.iterate()
@@ -112,7 +113,7 @@ class MixedModel:
         """z [items, features]: what raters may differ on."""
         text = self._text(items)
         keep = text.shape[1] if self.features is not None else self.settings.slope_components
-        return np.hstack([text[:, :keep], self.factors_.transform(items)])
+        return np.hstack([text[:, :keep], self.factors_.transform(items, self.prior_features(items))])
 
     def prior_features(self, items: pl.DataFrame) -> FloatArray:
         """x [items, 1 + features]: what an item's mean answer is expected from."""
