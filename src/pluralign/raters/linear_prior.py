@@ -26,6 +26,9 @@ MIN_TAU2 = 1e-8
 OVER_RELAXATION = 1.8
 MAX_STRETCH = 4.0
 """Most that a variance may grow or shrink in one step."""
+MAX_VARIANCE = 10.0
+"""Of effects in any direction. At a standard deviation of 3 a softmax is all but certain, larger ones cannot be learned; with
+few ratings that seem to allow them (somebody always gave the same answer) they would grow until nothing else is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +59,34 @@ def learn_linear_prior(before: LinearPrior, beliefs: Beliefs, x: FloatArray) -> 
     if n_features > 1:
         scaled = coefficients[1:] @ np.linalg.solve(before.spread, coefficients[1:].T)
         tau2 = max(MIN_TAU2, float(np.trace(scaled) / n_effects + np.trace(uncertainty[1:, 1:])) / (n_features - 1))
-    residuals = Beliefs(beliefs.mean - x @ coefficients, beliefs.cov)
-    known = float(np.trace(uncertainty @ gram))
-    spread = learn_spread(residuals, before.spread, extra=known)
-    return LinearPrior(coefficients, uncertainty, tau2, spread)
+    doubt = _doubt(beliefs, before.spread, np.einsum("if,fg,ig->i", x, uncertainty, x))
+    residuals = Beliefs(beliefs.mean - x @ coefficients, beliefs.cov + doubt)
+    return LinearPrior(coefficients, uncertainty, tau2, learn_spread(residuals, before.spread))
 
 
-def learn_spread(residuals: Beliefs, before: FloatArray, *, extra: float = 0.0) -> FloatArray:
+def _doubt(beliefs: Beliefs, spread: FloatArray, leverage: FloatArray) -> FloatArray:
+    """What not knowing the coefficients adds to each unit's residual, [units, effects, effects].
+
+    With the unit's own ratings silent this is nothing: its effects follow what is expected of them, wherever that goes. With
+    them decisive it is `leverage` [units] times the spread, which makes up for the degrees of freedom that the coefficients
+    took. Adding the latter always would let the spread of sparsely rated items grow without end.
+    """
+    heard = np.eye(len(spread)) - beliefs.cov @ np.linalg.inv(spread)
+    return np.asarray(leverage[:, None, None] * (heard @ spread @ heard.transpose(0, 2, 1)), dtype=np.float64)
+
+
+def learn_spread(residuals: Beliefs, before: FloatArray) -> FloatArray:
     """Covariance of the units' effects around their expectation [effects, effects].
 
     Correlations are shrunk towards none with the weight of as many units as there are effects: with few units a full
-    covariance would be learned from noise. `extra` counts units' worth of uncertainty in the expectation itself.
+    covariance would be learned from noise. No direction gets more than `MAX_VARIANCE`.
     """
     n, n_effects = residuals.mean.shape
-    scatter = residuals.mean.T @ residuals.mean + residuals.cov.sum(axis=0) + extra * before
+    scatter = residuals.mean.T @ residuals.mean + residuals.cov.sum(axis=0)
     diagonal = np.diag(np.diag(scatter) / n)
     learned = (scatter + n_effects * diagonal) / (n + n_effects) + 1e-6 * np.eye(n_effects)
-    return _further(before, learned, OVER_RELAXATION)
+    values, vectors = np.linalg.eigh(_further(before, learned, OVER_RELAXATION))
+    return np.asarray((vectors * np.minimum(values, MAX_VARIANCE)) @ vectors.T)
 
 
 def _further(start: FloatArray, end: FloatArray, step: float) -> FloatArray:
