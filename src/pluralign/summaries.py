@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from pluralign.estimates import Estimate
@@ -10,6 +11,7 @@ from pluralign.raters.findings import Clustering, Findings, Information, Informa
 __all__ = ["summary"]
 
 LABEL_WIDTH = 28
+WIDTH = 100
 
 
 def summary(findings: Findings) -> list[str]:
@@ -17,7 +19,8 @@ def summary(findings: Findings) -> list[str]:
 
     Simulated people: beside each estimate stands the truth, and whether the interval holds it.
     """
-    return [*_data(findings), "", *_information(findings.information), "", *_clusterings(findings.clusterings)]
+    lines = [*_data(findings), "", *_information(findings.information), "", *_clusterings(findings.clusterings)]
+    return [piece for line in lines for piece in _wrapped(line)]
 
 
 def _data(findings: Findings) -> list[str]:
@@ -28,14 +31,14 @@ def _data(findings: Findings) -> list[str]:
     return [
         f"{data.name}: {data.n_ratings:,} ratings by {data.n_raters:,} raters of {data.n_items:,} items, "
         f"{len(data.options)} {data.scale_kind} options",
-        f"agreement: Krippendorff's alpha {alpha} with other items{other}",
+        f"agreement: Krippendorff's alpha {_text(alpha)} with other items{other}",
     ]
 
 
 def _information(information: Information) -> list[str]:
     nothing = [row.loss_nats for row in information.rows if row.kind == "nothing"]
-    losses = [f"H(Y), knowing neither item nor rater: {information.entropy_nats} nats a held-out rating"]
-    losses += [f"H(Y | item), knowing the item: {loss} nats" for loss in nothing]
+    losses = [f"H(Y), knowing neither item nor rater: {_text(information.entropy_nats)} nats a held-out rating"]
+    losses += [f"H(Y | item), knowing the item: {_text(loss)} nats" for loss in nothing]
     rows = [row for row in information.rows if row.kind != "nothing"]
     known = [row for row in rows if row.truth_nats is not None]
     heads = ["knowing also", "tells, nats", "kept", "p (Holm)", *(["truth", "in interval"] if known else [])]
@@ -53,9 +56,16 @@ def _clusterings(clusterings: Sequence[Clustering]) -> list[str]:
     for c in clusterings:
         sizes = ", ".join(f"{cluster.n_raters:,}" for cluster in c.clusters)
         planted = f"; adjusted Rand with the planted groups {c.truth_adjusted_rand:.2f}" if _is_number(c) else ""
-        warning = "" if c.gains_beyond_chance else "  WARNING: tells nothing beyond chance"
-        lines.append(f"{c.k} clusters ({sizes} raters): held-out gain {c.information_nats} nats{planted}{warning}")
+        warning = "" if c.gains_beyond_chance else "  WARNING: cannot be told from chance"
+        lines.append(f"{c.k} clusters ({sizes} raters): held-out gain {_text(c.information_nats)} nats{planted}{warning}")
     return lines or ["no clusters were looked for, or none could be formed"]
+
+
+def _wrapped(line: str) -> list[str]:
+    """A sentence in lines of at most WIDTH; rows of the table, which begin with a space, stay whole."""
+    if not line or line.startswith(" "):
+        return [line]
+    return textwrap.wrap(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def _is_number(clustering: Clustering) -> bool:
@@ -81,11 +91,18 @@ def _holds(row: InformationRow) -> bool:
 
 
 def _interval(estimate: Estimate) -> str:
-    return str(estimate) if estimate.is_defined else "-"
+    if not estimate.is_defined:
+        return "-"
+    value, low, high = (f"{round(x, 3) + 0.0:.3f}" for x in (estimate.value, estimate.low, estimate.high))  # + 0.0: no -0
+    return f"{value} [{low}, {high}]"
+
+
+def _text(estimate: Estimate) -> str:
+    return _interval(estimate) if estimate.is_defined else str(estimate)
 
 
 def _kept(row: InformationRow) -> str:
-    return f"{100 * row.kept.value:.0f} %" if row.kept.is_defined else "-"
+    return f"{round(100 * row.kept.value) + 0} %" if row.kept.is_defined else "-"
 
 
 def _why_not_kept(rows: Sequence[InformationRow]) -> str | None:

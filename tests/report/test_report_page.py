@@ -160,7 +160,7 @@ def test_texts_are_whole_somewhere(full: str) -> None:
 
 
 def test_groups_that_tell_nothing_carry_a_warning(full: str) -> None:
-    warning = "These groups tell nothing beyond chance; do not interpret them."
+    warning = "What these groups tell about held-out answers cannot be told from chance; do not interpret them."
     before, _, after = full[full.index('id="groups"') :].partition("<h3>8 groups</h3>")
     assert warning not in before
     assert after.count(warning) == 1

@@ -20,6 +20,7 @@ IntArray = npt.NDArray[np.int64]
 N_DISTINCT = 5
 N_LEVELS = 6
 ALPHA = 0.05
+MIN_RESIDUAL = 2.0
 
 
 def clusterings_of(evidence: StudyEvidence, information: Information, true_groups: IntArray | None) -> list[Clustering]:
@@ -107,14 +108,27 @@ def _make_up(attributes: list[CodedAttribute], members: IntArray, k: int) -> lis
         if p > ALPHA:
             continue
         overall = table.sum(axis=0) / table.sum()
+        surplus = _adjusted_residuals(table)
         for c in np.flatnonzero(table.sum(axis=1) > 0):
             shares = table[c] / table[c].sum()
             out[c] += [
                 LevelShare(attribute=attribute.name, level=level, share=float(s), share_all=float(overall[j]), p_holm=float(p))
                 for j, (level, s) in enumerate(zip(attribute.levels, shares, strict=True))
-                if s > overall[j]
+                if surplus[c, j] > MIN_RESIDUAL
             ]
     return [sorted(levels, key=lambda s: s.share_all - s.share)[:N_LEVELS] for levels in out]
+
+
+def _adjusted_residuals(table: IntArray) -> FloatArray:
+    """How far each count lies above what independence expects, in standard errors; where that has no spread, 0.
+
+    Source: Haberman 1973, The analysis of residuals in cross-classified tables.
+    """
+    n = table.sum()
+    rows, columns = table.sum(axis=1, keepdims=True) / n, table.sum(axis=0, keepdims=True) / n
+    expected = n * rows * columns
+    spread = np.sqrt(expected * (1 - rows) * (1 - columns))
+    return np.divide(table - expected, spread, out=np.zeros(table.shape), where=spread > 0)
 
 
 def _adjusted_rand(members: IntArray, true_groups: IntArray | None) -> float | None:

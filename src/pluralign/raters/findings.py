@@ -150,7 +150,7 @@ class Clustering:
     """Held-out gain of knowing the cluster, found from a rater's given ratings only."""
     p_value: float
     gains_beyond_chance: bool
-    """False: the page warns that these groups tell nothing beyond chance."""
+    """False: the page warns that what these groups tell cannot be told from chance."""
     clusters: list[Cluster]
     truth_adjusted_rand: float | None = None
     """Simulated people only: agreement with the planted archetypes; 1 = same groups, 0 = chance."""

@@ -43,6 +43,7 @@ __all__ = [
     "about_entropy",
     "about_examples",
     "about_item",
+    "about_knowledge",
     "about_load",
     "about_pairs",
     "about_row",
@@ -297,6 +298,15 @@ def about_clustering(clustering: Clustering) -> str:
     return f"Knowing the group of a rater tells {size} about held-out answers, which {effect}."
 
 
+def about_knowledge(label: str) -> str:
+    """What was known when a rater's loss was measured.
+
+    >>> about_knowledge("32 past ratings"), about_knowledge("nothing")
+    ('with 32 past ratings known', 'with nothing known about the rater')
+    """
+    return "with nothing known about the rater" if label == "nothing" else f"with {label} known"
+
+
 def about_calibration(calibration: Calibration) -> str:
     """How far predicted probabilities are from observed shares."""
     if not calibration.ece.is_defined:
@@ -357,4 +367,4 @@ def _p(p_value: float) -> str:
 
 
 def _or(words: Sequence[str]) -> str:
-    return " or ".join(words)
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
