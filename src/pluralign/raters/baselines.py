@@ -10,7 +10,8 @@ All share the one interface of rating models: `fit(ratings)`, `predict_proba(que
 Shrinkage: shares ~ Dirichlet(s * marginal), with the strength s fitted to the training ratings by maximum likelihood of the
 Dirichlet-multinomial, so a unit with m ratings is believed with weight m / (m + s).
 
-Source: Minka 2000, Estimating a Dirichlet distribution (the precision's fixed point).
+Source: Minka 2000, Estimating a Dirichlet distribution (the likelihood).
+Departure: its fixed point for the strength creeps where units hardly differ, so the maximum is searched for directly.
 """
 
 from __future__ import annotations
@@ -97,28 +98,28 @@ class PerRater:
         return _shrunk(counts, self.shares_, self.strength_)[queries.rater_index]
 
 
-def dirichlet_strength(counts: FloatArray, shares: FloatArray, *, max_iterations: int = 200) -> float:
+def dirichlet_strength(counts: FloatArray, shares: FloatArray) -> float:
     """Maximum-likelihood strength s of counts [units, options] ~ Dirichlet-multinomial(s * shares), within 0.01..10,000.
 
-    Where no unit has two ratings nothing is known of s; it is then 1.
+    Where no unit has two ratings nothing is known of s; it is then 1. At 10,000 the units do not differ beyond chance.
     """
-    from scipy.special import digamma
+    from scipy.optimize import minimize_scalar
+    from scipy.special import gammaln
 
     totals = counts.sum(axis=1)
     used = totals >= 2
     if not used.any():
         return 1.0
     counts, totals = counts[used], totals[used]
-    strength = 1.0
-    for _ in range(max_iterations):
+
+    def loss(log_strength: float) -> float:
+        strength = np.exp(log_strength)
         alpha = strength * shares
-        above = float((shares * (digamma(counts + alpha) - digamma(alpha))).sum())
-        below = float((digamma(totals + strength) - digamma(strength)).sum())
-        after = float(np.clip(strength * above / below, 0.01, 10_000.0))
-        if abs(np.log(after / strength)) < 1e-4:
-            return after
-        strength = after
-    return strength
+        of_options = (gammaln(counts + alpha) - gammaln(alpha)).sum()
+        return -float(of_options + (gammaln(strength) - gammaln(totals + strength)).sum())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.01), np.log(10_000.0)), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
 
 
 def _marginal(ratings: Ratings) -> FloatArray:
