@@ -134,6 +134,7 @@ def assignment_permutation_test(
     assigned: npt.NDArray[Any],
     weights: npt.NDArray[Any] | None = None,
     *,
+    strata: npt.NDArray[Any] | None = None,
     seed: int = 0,
     n_permutations: int = 1000,
 ) -> float:
@@ -141,7 +142,8 @@ def assignment_permutation_test(
 
     `losses` [raters, groups]: each rater's held-out loss under every group's predictions; `assigned` [raters]: her group;
     `weights` [raters]: her number of ratings where `losses` are means (left out where they are sums). Statistic: total loss of
-    raters under their own group. Null: the assignments are permuted among raters, so group sizes stay.
+    raters under their own group. Null: the assignments are permuted among raters, so group sizes stay; with `strata` [raters]
+    (folds, say, whose groups are not the same) only among raters of one stratum.
     Source: Phipson & Smyth 2010 for the p-value; permutation of units, Good 2005.
 
     >>> own = np.array([[0.0, 1.0]] * 5 + [[1.0, 0.0]] * 5)
@@ -160,7 +162,12 @@ def assignment_permutation_test(
         table = table * _checked_weights(weights, n_raters)[:, None]
     if n_permutations < 1:
         raise UsageError(f"n_permutations: need at least 1, got {n_permutations}.")
-    return permutation_p_value(-_total(table, groups[None, :])[0], -_permuted_totals(table, groups, seed, n_permutations))
+    stratum = np.zeros(n_raters, dtype=np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
+    permuted = np.zeros(n_permutations)
+    for s in range(int(stratum.max()) + 1):
+        members = stratum == s
+        permuted += _permuted_totals(table[members], groups[members], seed + s, n_permutations)
+    return permutation_p_value(-_total(table, groups[None, :])[0], -permuted)
 
 
 def _permuted_totals(table: FloatArray, groups: IntArray, seed: int, n_permutations: int) -> FloatArray:

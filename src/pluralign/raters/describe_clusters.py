@@ -128,7 +128,7 @@ def _adjusted_residuals(table: IntArray) -> FloatArray:
     rows, columns = table.sum(axis=1, keepdims=True) / n, table.sum(axis=0, keepdims=True) / n
     expected = n * rows * columns
     spread = np.sqrt(expected * (1 - rows) * (1 - columns))
-    return np.divide(table - expected, spread, out=np.zeros(table.shape), where=spread > 0)
+    return np.asarray(np.divide(table - expected, spread, out=np.zeros(table.shape), where=spread > 0), dtype=np.float64)
 
 
 def _adjusted_rand(members: IntArray, true_groups: IntArray | None) -> float | None:

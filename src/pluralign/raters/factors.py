@@ -97,7 +97,8 @@ class RatingFactors:
         for n in sorted({n for n in SIZES if n <= most}):
             fitted = _fit(ratings.take(~is_out), residual[~is_out], x, n, self.seed)
             none = np.zeros((len(out), n))
-            scores = _posterior(rater[given], y[given], fitted.items, item[given], none, np.eye(n), fitted.noise)
+            sums = _sums(rater[given], y[given], fitted.items, item[given], len(out))
+            scores = _posterior(sums, none, np.eye(n), fitted.noise)
             missed = y - np.einsum("nf,nf->n", fitted.items.mean[item], scores.mean[rater])
             found = np.bincount(rater, np.where(given, 0.0, missed**2), len(out))
             gain = loss - found
@@ -122,48 +123,48 @@ def _fit(ratings: Ratings, residual: FloatArray, x: FloatArray, n: int, seed: in
     prior = LinearPrior(np.zeros((x.shape[1], n)), np.eye(x.shape[1]), 0.1, size**2 * np.eye(n))
     rated = np.unique(item)
     for _ in range(ITERATIONS):
-        raters = _posterior(rater, residual, items, item, np.zeros((ratings.n_raters, n)), np.eye(n), noise)
+        of_raters = _sums(rater, residual, items, item, ratings.n_raters)
+        raters = _posterior(of_raters, np.zeros((ratings.n_raters, n)), np.eye(n), noise)
         precision: FloatArray = np.linalg.inv(prior.spread).astype(np.float64)
-        items = _posterior(item, residual, raters, rater, x @ prior.coefficients, precision, noise)
+        of_items = _sums(item, residual, raters, rater, ratings.n_items)
+        items = _posterior(of_items, x @ prior.coefficients, precision, noise)
         prior = learn_linear_prior(prior, Beliefs(items.mean[rated], items.cov[rated]), x[rated])
-        noise = _noise(residual, items, raters, item, rater)
+        # E (y - l . f)^2 summed over ratings, from the same sums
+        explained = 2 * (of_items.pull * items.mean).sum() - (of_items.gram * _second(items)).sum()
+        noise = max(float((residual**2).sum() - explained) / len(residual), 1e-6)
     return _Fitted(items, raters, prior, noise)
 
 
-def _posterior(
-    unit: IntArray,
-    y: FloatArray,
-    other: Beliefs,
-    other_of: IntArray,
-    prior_mean: FloatArray,
-    prior_precision: FloatArray,
-    noise: float,
-) -> Beliefs:
-    """Of every unit's vector, given beliefs about the vectors on the other side of its residuals `y` [ratings]."""
-    n_units, n = prior_mean.shape
-    second = other.cov + other.mean[:, :, None] * other.mean[:, None, :]
-    precision = np.empty((n_units, n, n))
-    pull = np.empty((n_units, n))
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Over the residuals of each unit, with f the vector on the other side."""
+
+    gram: FloatArray
+    """[units, n, n] sum of E f f'."""
+    pull: FloatArray
+    """[units, n] sum of y E f."""
+
+
+def _sums(unit: IntArray, y: FloatArray, other: Beliefs, other_of: IntArray, n_units: int) -> _Sums:
+    n = other.mean.shape[1]
+    second = np.ascontiguousarray(_second(other).reshape(-1, n * n).T)
+    mean = np.ascontiguousarray(other.mean.T)
+    gram, pull = np.empty((n_units, n, n)), np.empty((n_units, n))
     for a in range(n):
-        pull[:, a] = np.bincount(unit, y * other.mean[other_of, a], n_units)
+        pull[:, a] = np.bincount(unit, y * mean[a, other_of], n_units)
         for b in range(a + 1):
-            precision[:, a, b] = precision[:, b, a] = np.bincount(unit, second[other_of, a, b], n_units)
-    precision = precision / noise + prior_precision
-    pull = pull / noise + prior_mean @ prior_precision
-    cov: FloatArray = np.linalg.inv(precision).astype(np.float64)
+            gram[:, a, b] = gram[:, b, a] = np.bincount(unit, second[a * n + b, other_of], n_units)
+    return _Sums(gram, pull)
+
+
+def _second(beliefs: Beliefs) -> FloatArray:
+    return beliefs.cov + beliefs.mean[:, :, None] * beliefs.mean[:, None, :]
+
+
+def _posterior(sums: _Sums, prior_mean: FloatArray, prior_precision: FloatArray, noise: float) -> Beliefs:
+    cov: FloatArray = np.linalg.inv(sums.gram / noise + prior_precision).astype(np.float64)
+    pull = sums.pull / noise + prior_mean @ prior_precision
     return Beliefs(np.matmul(cov, pull[:, :, None])[:, :, 0], cov)
-
-
-def _noise(y: FloatArray, items: Beliefs, raters: Beliefs, item: IntArray, rater: IntArray) -> float:
-    """Expected squared error of the product, E (y - l . f)^2."""
-    step, total = 65_536, 0.0
-    for start in range(0, len(y), step):
-        i, r, part = item[start : start + step], rater[start : start + step], y[start : start + step]
-        li, fr, of_item, of_rater = items.mean[i], raters.mean[r], items.cov[i], raters.cov[r]
-        error = (part - (li * fr).sum(axis=1)) ** 2
-        doubt = ((of_item @ fr[:, :, None])[:, :, 0] * fr).sum(axis=1) + ((of_rater @ li[:, :, None])[:, :, 0] * li).sum(axis=1)
-        total += float((error + doubt + (of_item * of_rater).sum(axis=(1, 2))).sum())
-    return max(total / len(y), 1e-6)
 
 
 def _principal(fitted: _Fitted, x: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -195,19 +195,19 @@ class _Work:
         for the cluster, assign again, and go on while the training raters' loss falls.
         """
         assigned, best = found.assign(self.losses), math.inf
-        grid = self._grid(self._group_effects(self.given_beliefs, assigned, k), k)
+        grid = self._grid(self._group_effects(self.given_beliefs, assigned, k, iterations=5), k)
         for _ in range(MAX_REFINEMENTS):
             losses = self._losses_under(grid, self.task.split.is_fit)
             total = float(losses[self.split_train].min(axis=1).sum())
-            if total >= best * (1 - 1e-6):
+            if total >= best * (1 - 1e-4):
                 break
             best, assigned, kept = total, losses.argmin(axis=1), grid
-            grid = self._grid(self._group_effects(self.given_beliefs, assigned, k), k)
+            grid = self._grid(self._group_effects(self.given_beliefs, assigned, k, iterations=5), k)
         return assigned, kept
 
-    def _group_effects(self, beliefs: Beliefs, assigned: IntArray, k: int) -> GroupEffects:
+    def _group_effects(self, beliefs: Beliefs, assigned: IntArray, k: int, *, iterations: int = 20) -> GroupEffects:
         mine = Membership(assigned[self.split_train, None], (k,))
-        return fit_group_effects(_some(beliefs, self.split_train), self.model.spread_, mine)
+        return fit_group_effects(_some(beliefs, self.split_train), self.model.spread_, mine, iterations=iterations)
 
     def _effects(self, membership: Membership) -> GroupEffects:
         beliefs = _some(self.model.rater_beliefs_, self.trained)

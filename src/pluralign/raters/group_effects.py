@@ -28,7 +28,7 @@ __all__ = ["GroupEffects", "Membership", "fit_group_effects"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-ITERATIONS = 30
+ITERATIONS = 20
 MIN_TAU2 = 1e-6
 
 
@@ -79,7 +79,9 @@ class GroupEffects:
         return Beliefs(mean, cov)
 
 
-def fit_group_effects(raters: Beliefs, spread: FloatArray, membership: Membership) -> GroupEffects:
+def fit_group_effects(
+    raters: Beliefs, spread: FloatArray, membership: Membership, *, iterations: int = ITERATIONS
+) -> GroupEffects:
     """Group effects from posteriors of training raters, each taken under the prior Normal(0, spread).
 
     Axes: `raters` and `membership` have one entry for each training rater (those with ratings only).
@@ -89,12 +91,13 @@ def fit_group_effects(raters: Beliefs, spread: FloatArray, membership: Membershi
     columns = membership.columns()
     within = spread.copy()
     tau2 = np.full(len(membership.n_levels), 0.1)
-    for _ in range(ITERATIONS):
-        mean, effect_cov = _solve(messages.marginal(within), columns, np.repeat(tau2, membership.n_levels), spread)
+    for _ in range(iterations):
+        cov = messages.covariance(within)
+        mean, effect_cov = _solve(messages.marginal(within, cov=cov), columns, np.repeat(tau2, membership.n_levels), spread)
         tau2_before = tau2
         tau2 = _learn_tau2(mean, effect_cov, prior_precision, membership.n_levels)
         expected = _expected(mean, columns)
-        posterior = messages.posterior(expected, within)
+        posterior = messages.posterior(expected, within, cov=cov)
         within = learn_spread(Beliefs(posterior.mean - expected, posterior.cov), within)
         if np.abs(tau2 - tau2_before).max() < 1e-3 * max(1e-2, tau2.max()):
             break

@@ -43,10 +43,12 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-CHUNK = 32_768
+CHUNK = 8_192
 """Ratings worked on at a time: keeps the intermediate arrays in cache and the peak memory flat."""
 
 
+BLOCK_CELLS = 32_768
+"""Cells of a padded block of units."""
 MAX_STEP = 2.0
 """Longest step of a unit's mean, in standard deviations of the prior: where a softmax is flat, Newton's step overshoots."""
 
@@ -75,7 +77,7 @@ class Block:
     mask: BoolArray
 
 
-def blocks_by_unit(unit_index: IntArray, *, max_cells: int = CHUNK) -> list[Block]:
+def blocks_by_unit(unit_index: IntArray, *, max_cells: int = BLOCK_CELLS) -> list[Block]:
     """Group units by their number of ratings; each block has at most `max_cells` cells (or is one unit)."""
     order = np.argsort(unit_index, kind="stable")
     units, starts, counts = np.unique(unit_index[order], return_index=True, return_counts=True)
@@ -115,35 +117,39 @@ class Derivatives:
 
 def expected_derivatives(t: Beliefs, rating_index: IntArray, offset: FloatArray, contrasts: Contrasts) -> Derivatives:
     """Derivatives for t ~ Normal(mean, cov); `t` has one entry a rating, `offset` one an option."""
-    mean, cov = t.mean, t.cov
-    n, q = mean.shape
+    n, q = t.mean.shape
     counts = np.zeros(len(offset))
     gradient, hessian = np.empty((n, q)), np.empty((n, q, q))
     basis = contrasts.basis
-    squares = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), q * q)
     for start in range(0, n, CHUNK):
         part = slice(start, start + CHUNK)
-        p_mean = np.zeros((len(mean[part]), len(basis)))
-        outer = np.zeros((len(p_mean), q, q))
-        for weight, p in _softmax_at_points(mean[part], cov[part], offset, basis):
+        p_mean = np.zeros((len(offset), len(t.mean[part])))
+        outer = np.zeros((q, q, p_mean.shape[1]))
+        for weight, p in _softmax_at_points(t.mean[part], t.cov[part], offset, basis, _rule(q)):
             p_mean += weight * p
-            moved = p @ basis
-            outer += weight * moved[:, :, None] * moved[:, None, :]
-        counts += p_mean.sum(axis=0)
-        gradient[part] = basis[rating_index[part]] - p_mean @ basis
-        hessian[part] = (p_mean @ squares).reshape(-1, q, q) - outer
+            moved = basis.T @ p
+            for a in range(q):
+                for b in range(a + 1):
+                    outer[a, b] += weight * (moved[a] * moved[b])
+        counts += p_mean.sum(axis=1)
+        gradient[part] = basis[rating_index[part]] - (basis.T @ p_mean).T
+        for a in range(q):
+            for b in range(a + 1):
+                hessian[part, a, b] = hessian[part, b, a] = (basis[:, a] * basis[:, b]) @ p_mean - outer[a, b]
     return Derivatives(gradient, hessian, counts)
 
 
 def _softmax_at_points(
-    mean: FloatArray, cov: FloatArray, offset: FloatArray, basis: FloatArray
+    mean: FloatArray, cov: FloatArray, offset: FloatArray, basis: FloatArray, rule: tuple[FloatArray, FloatArray]
 ) -> Iterator[tuple[float, FloatArray]]:
-    """Weights and softmax(offset + C t) [ratings, options] at the points of a rule for Normal(mean, cov)."""
-    centre = offset + mean @ basis.T
-    lower = small_cholesky(cov)
-    points, weights = _rule(mean.shape[1])
-    for point, weight in zip(points, weights, strict=True):
-        yield float(weight), _softmax(centre + (lower @ point) @ basis.T)
+    """Weights and softmax(offset + C t) at the points of a rule for Normal(mean, cov): arrays [options, ratings].
+
+    Options stand first here: sums over a handful of options are many times faster down columns than along rows.
+    """
+    centre = offset[:, None] + basis @ mean.T
+    lower = np.ascontiguousarray(small_cholesky(cov).transpose(1, 2, 0))
+    for point, weight in zip(*rule, strict=True):
+        yield float(weight), _softmax(centre + basis @ np.matmul(point, lower))
 
 
 @cache
@@ -158,9 +164,9 @@ def _rule(q: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _softmax(logits: FloatArray) -> FloatArray:
-    logits -= logits.max(axis=1, keepdims=True)
+    logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
+    logits /= logits.sum(axis=0)
     return logits
 
 
@@ -265,19 +271,18 @@ def expected_softmax(mean: FloatArray, cov: FloatArray, offset: FloatArray, cont
     One contrast: 15-point Gauss-Hermite. More: 64 scrambled Sobol points with their mirror images, the same for every query,
     so predictions are smooth in their inputs; the error is below 1e-3 for standard deviations up to 3.
     """
-    points = _normal_points(mean.shape[1])
-    out = np.zeros((len(mean), len(offset)))
-    step = max(1, CHUNK * 4 // len(points[0]))
-    for start in range(0, len(mean), step):
-        part = slice(start, start + step)
-        lower = small_cholesky(cov[part])
-        t = mean[part, None, :] + points[0] @ lower.transpose(0, 2, 1)
-        logits = offset + t @ contrasts.basis.T
-        p = _softmax(logits.reshape(-1, len(offset))).reshape(logits.shape)
-        out[part] = np.einsum("nsk,s->nk", p, points[1])
+    rule = _normal_points(mean.shape[1])
+    out = np.empty((len(mean), len(offset)))
+    for start in range(0, len(mean), CHUNK):
+        part = slice(start, start + CHUNK)
+        total = np.zeros((len(offset), len(mean[part])))
+        for weight, p in _softmax_at_points(mean[part], cov[part], offset, contrasts.basis, rule):
+            total += weight * p
+        out[part] = total.T
     return out
 
 
+@cache
 def _normal_points(q: int) -> tuple[FloatArray, FloatArray]:
     """Points [n, q] and weights [n] that integrate against a standard normal."""
     if q == 1:
