@@ -86,7 +86,8 @@ def learn_spread(residuals: Beliefs, before: FloatArray) -> FloatArray:
     diagonal = np.diag(np.diag(scatter) / n)
     learned = (scatter + n_effects * diagonal) / (n + n_effects) + 1e-6 * np.eye(n_effects)
     values, vectors = np.linalg.eigh(_further(before, learned, OVER_RELAXATION))
-    return np.asarray((vectors * np.minimum(values, MAX_VARIANCE)) @ vectors.T)
+    capped = (vectors * np.minimum(values, MAX_VARIANCE)) @ vectors.T
+    return np.asarray((capped + capped.T) / 2)
 
 
 def _further(start: FloatArray, end: FloatArray, step: float) -> FloatArray:
