@@ -78,9 +78,11 @@ def _code(name: str, values: pl.Series, present: npt.NDArray[np.bool_]) -> tuple
             level = np.where(text.is_null().to_numpy(), -1, 0).astype(np.int64)
             return CodedAttribute(name, (), level, None), f"{n_levels:,} different values: it names people, not groups"
         attribute = _pooled(name, text, present)
-    if len(attribute.levels) < 2:
-        return attribute, "all raters have the same value" if attribute.levels else "no rater has a value"
-    return attribute, None
+    if len(attribute.levels) >= 2:
+        return attribute, None
+    if attribute.levels == (POOLED,):
+        return attribute, f"no value is shared by {MIN_RATERS} raters"
+    return attribute, "all raters have the same value" if attribute.levels else "no rater has a value"
 
 
 def _in_quantiles(name: str, numbers: pl.Series, present: npt.NDArray[np.bool_]) -> CodedAttribute:
@@ -97,7 +99,16 @@ def _in_quantiles(name: str, numbers: pl.Series, present: npt.NDArray[np.bool_])
 
 
 def _span(values: npt.NDArray[np.float64]) -> str:
-    return f"{values.min():g}" if values.min() == values.max() else f"{values.min():g}\N{EN DASH}{values.max():g}"
+    low, high = f"{values.min():.12g}", f"{values.max():.12g}"
+    return low if low == high else f"{low}\N{EN DASH}{high}"
+
+
+def _in_order(levels: list[str]) -> list[str]:
+    """By number where all are numbers (2 before 10), else as text."""
+    try:
+        return sorted(levels, key=float)
+    except ValueError:
+        return sorted(levels)
 
 
 def _pooled(name: str, text: pl.Series, present: npt.NDArray[np.bool_]) -> CodedAttribute:
@@ -108,8 +119,9 @@ def _pooled(name: str, text: pl.Series, present: npt.NDArray[np.bool_]) -> Coded
     rest = counts.height - len(frequent)
     if rest <= 1 and counts.height <= MAX_LEVELS:  # pooling one level alone would only hide its name
         frequent, rest = counts[text.name].to_list(), 0
-    levels = [*sorted(frequent), *([POOLED] if rest else [])]
-    position = {level: k for k, level in enumerate(sorted(frequent))}
+    frequent = _in_order(frequent)
+    levels = [*frequent, *([POOLED] if rest else [])]
+    position = {level: k for k, level in enumerate(frequent)}
     level = [-1 if t is None else position.get(t, len(frequent)) for t in text.to_list()]
     note = f"'{name}': {rest:,} levels with few raters are pooled as '{POOLED}'" if rest else None
     return CodedAttribute(name, tuple(levels), np.asarray(level, dtype=np.int64), note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -40,18 +41,32 @@ class NoFeatures:
 
 @dataclass(frozen=True)
 class GivenFeatures:
-    """Features that the user brings (an embedding, say): `table` has `item_id` and numeric columns."""
+    """Features that the user brings (an embedding, say): `table` has `item_id`, once each, and numeric columns."""
 
     table: pl.DataFrame
+
+    def __post_init__(self) -> None:
+        if "item_id" not in self.table.columns or self.table.width < 2:
+            raise DataError("item features", f"need a column 'item_id' and columns of numbers; got {self.table.columns}.")
+        faults = [
+            f"column '{c}' is {self.table.schema[c]}, not numbers"
+            for c in self.table.columns
+            if c != "item_id" and not self.table.schema[c].is_numeric()
+        ]
+        repeated = self.table.filter(pl.col("item_id").is_duplicated())
+        if repeated.height:
+            faults.append(f"{repeated.height:,} rows share their item_id with another, e.g. {repeated['item_id'][0]!r}")
+        if faults:
+            raise DataError("item features", faults)
 
     def fit(self, ratings: Ratings) -> Self:
         return self
 
     def transform(self, items: pl.DataFrame) -> FloatArray:
         """Raises DataError for items that the table does not have, or that have no finite number."""
-        columns = [c for c in self.table.columns if c != "item_id"]
-        joined = items.select("item_id").join(self.table, on="item_id", how="left", maintain_order="left")
-        values = joined.select(columns).to_numpy().astype(np.float64)
+        table = self.table.with_columns(pl.col("item_id").cast(pl.String))
+        joined = items.select("item_id").join(table, on="item_id", how="left", maintain_order="left")
+        values = joined.drop("item_id").to_numpy().astype(np.float64)
         bad = ~np.isfinite(values).all(axis=1)
         if bad.any():
             first = joined["item_id"][int(bad.argmax())]
@@ -63,7 +78,7 @@ class TextFeatures:
     """TF-IDF of words and of character 3- to 5-grams, reduced by SVD to `n_components`, each with unit variance.
 
     Character n-grams carry languages without spaces, spelling and emoji; words carry topics. Items without text have
-    features 0, the average.
+    features 0, the average. A new text may be unlike all before: its features are kept within their range in training.
     """
 
     def __init__(self, n_components: int = 32, *, max_terms: int = 20_000, seed: int = 0) -> None:
@@ -83,7 +98,8 @@ class TextFeatures:
             return self
         words = TfidfVectorizer(sublinear_tf=True, max_features=self.max_terms, token_pattern=r"(?u)\b\w+\b")
         characters = TfidfVectorizer(sublinear_tf=True, max_features=self.max_terms, analyzer="char_wb", ngram_range=(3, 5))
-        vectors = make_union(words, characters)
+        has_words = any(re.search(r"\w", t) for t in texts)  # not where all texts are emoji or punctuation
+        vectors = make_union(words, characters) if has_words else make_union(characters)
         n_terms = vectors.fit_transform(texts).shape[1]
         n = min(self.n_components, len(texts) - 1, n_terms - 1)
         self.pipeline_ = make_pipeline(vectors, TruncatedSVD(n, random_state=self.seed)) if n >= 1 else None
@@ -91,6 +107,7 @@ class TextFeatures:
             fitted = self.pipeline_.fit_transform(texts)
             self.mean_ = fitted.mean(axis=0)
             self.scale_ = np.where(fitted.std(axis=0) > 1e-9, fitted.std(axis=0), 1.0)
+            self.low_, self.high_ = fitted.min(axis=0), fitted.max(axis=0)
         return self
 
     def transform(self, items: pl.DataFrame) -> FloatArray:
@@ -99,7 +116,7 @@ class TextFeatures:
         if self.pipeline_ is None:
             return np.zeros((items.height, 0))
         texts = _texts(items)
-        out = (self.pipeline_.transform(texts) - self.mean_) / self.scale_
+        out = (np.clip(self.pipeline_.transform(texts), self.low_, self.high_) - self.mean_) / self.scale_
         out[[not t for t in texts]] = 0.0
         return np.asarray(out, dtype=np.float64)
 
