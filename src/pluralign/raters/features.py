@@ -22,7 +22,9 @@ IntArray = npt.NDArray[np.int64]
 class ItemFeatures(Protocol):
     """Learned from training ratings, then given for any items."""
 
-    def fit(self, ratings: Ratings) -> Self: ...
+    def fit(self, ratings: Ratings) -> ItemFeatures:
+        """What transforms items from now on (often the object itself)."""
+        ...
 
     def transform(self, items: pl.DataFrame) -> FloatArray:
         """[items, features], finite; rows in the order of `items`."""
@@ -41,9 +43,13 @@ class NoFeatures:
 
 @dataclass(frozen=True)
 class GivenFeatures:
-    """Features that the user brings (an embedding, say): `table` has `item_id`, once each, and numeric columns."""
+    """Features that the user brings (an embedding, say): `table` has `item_id`, once each, and numeric columns.
+
+    More than `max_components` columns are reduced to that many principal components of the training items.
+    """
 
     table: pl.DataFrame
+    max_components: int = 32
 
     def __post_init__(self) -> None:
         if "item_id" not in self.table.columns or self.table.width < 2:
@@ -59,8 +65,14 @@ class GivenFeatures:
         if faults:
             raise DataError("item features", faults)
 
-    def fit(self, ratings: Ratings) -> Self:
-        return self
+    def fit(self, ratings: Ratings) -> ItemFeatures:
+        values = self.transform(ratings.items)[np.unique(ratings.item_index)]
+        if values.shape[1] <= self.max_components:
+            return self
+        centre = values.mean(axis=0)
+        _, size, directions = np.linalg.svd(values - centre, full_matrices=False)
+        kept = np.flatnonzero(size[: self.max_components] > 1e-9 * max(size[0], 1e-300))
+        return _Projected(self, centre, directions[kept].T / (size[kept] / np.sqrt(len(values))))
 
     def transform(self, items: pl.DataFrame) -> FloatArray:
         """Raises DataError for items that the table does not have, or that have no finite number."""
@@ -72,6 +84,22 @@ class GivenFeatures:
             first = joined["item_id"][int(bad.argmax())]
             raise DataError("item features", f"{int(bad.sum()):,} items have no finite features, e.g. {first!r}.")
         return values
+
+
+@dataclass(frozen=True, eq=False)
+class _Projected:
+    """Given features on the principal axes of the training items, each with unit variance there."""
+
+    given: GivenFeatures
+    centre: FloatArray
+    axes: FloatArray
+    """[columns, components]"""
+
+    def fit(self, ratings: Ratings) -> Self:
+        return self
+
+    def transform(self, items: pl.DataFrame) -> FloatArray:
+        return np.asarray((self.given.transform(items) - self.centre) @ self.axes, dtype=np.float64)
 
 
 class TextFeatures:

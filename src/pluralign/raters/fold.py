@@ -32,6 +32,7 @@ from pluralign.estimates import unit_sums
 from pluralign.raters.attributes import CodedAttribute, membership_of
 from pluralign.raters.baselines import Marginal
 from pluralign.raters.clusters import Clusters, cluster_by_swaps
+from pluralign.raters.features import ItemFeatures
 from pluralign.raters.group_effects import GroupEffects, Membership, fit_group_effects
 from pluralign.raters.group_tables import GroupTable
 from pluralign.raters.mixed import MixedModel, MixedSettings
@@ -62,6 +63,8 @@ class FoldTask:
     n_candidates: int
     settings: MixedSettings
     seed: int
+    features: ItemFeatures | None = None
+    """Item features instead of those of the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,9 @@ def evaluate_fold(task: FoldTask, on_progress: Progress | None = None) -> FoldRe
     ratings = task.ratings
     in_train = task.is_train[ratings.rater_index]
     train = ratings.take(in_train)
-    model = MixedModel(task.settings, seed=task.seed).fit(train, on_progress=lambda i, n: tell("fitting", i, n))
+    model = MixedModel(task.settings, features=task.features, seed=task.seed).fit(
+        train, on_progress=lambda i, n: tell("fitting", i, n)
+    )
     work = _Work(task, model, np.flatnonzero(task.split.is_eval & ~in_train))
     work.keep("marginal", Marginal().fit(train).predict_proba(work.queries))
     work.keep("nothing", model.predict_proba(work.queries))
@@ -130,8 +135,6 @@ class _Work:
         self.task, self.model, self.rows = task, model, rows
         self.ratings = task.ratings
         self.queries = task.ratings.take(rows)
-        n_ratings = np.bincount(task.ratings.rater_index, minlength=task.ratings.n_raters)
-        self.trained = np.flatnonzero(task.is_train & (n_ratings > 0))
         self.probabilities: dict[str, npt.NDArray[np.float32]] = {}
         self.tables: list[GroupTable] = []
         self.cluster_of_rater: dict[int, IntArray] = {}
@@ -141,12 +144,12 @@ class _Work:
         self.probabilities[representation] = probabilities.astype(np.float32)
 
     def by_attribute(self, attribute: CodedAttribute) -> None:
-        effects = self._effects(membership_of([attribute]))
+        effects = self.model.attribute_effects(membership_of([attribute]))
         self._by_group(f"attribute:{attribute.name}", effects, attribute.level)
 
     def by_all_attributes(self) -> None:
         membership = membership_of(list(self.task.attributes))
-        beliefs = self._effects(membership).beliefs(membership)
+        beliefs = self.model.attribute_effects(membership).beliefs(membership)
         self.keep("attributes", self.model.predict_from_beliefs(self.queries, beliefs))
 
     def by_examples(self, n: int) -> None:
@@ -157,8 +160,8 @@ class _Work:
     def judge_candidates(self) -> None:
         """Loss of every rater's given (and of all her) ratings under the predictions made for each candidate rater."""
         rng = np.random.default_rng(self.task.seed)
-        n = min(self.task.n_candidates, len(self.trained))
-        candidates = np.sort(rng.choice(self.trained, n, replace=False))
+        n = min(self.task.n_candidates, len(self.model.trained_))
+        candidates = np.sort(rng.choice(self.model.trained_, n, replace=False))
         beliefs = self.model.rater_beliefs_
         ratings, is_fit = self.ratings, self.task.split.is_fit
         self.losses = np.zeros((ratings.n_raters, n))
@@ -208,10 +211,6 @@ class _Work:
     def _group_effects(self, beliefs: Beliefs, assigned: IntArray, k: int, *, iterations: int = 20) -> GroupEffects:
         mine = Membership(assigned[self.split_train, None], (k,))
         return fit_group_effects(_some(beliefs, self.split_train), self.model.spread_, mine, iterations=iterations)
-
-    def _effects(self, membership: Membership) -> GroupEffects:
-        beliefs = _some(self.model.rater_beliefs_, self.trained)
-        return fit_group_effects(beliefs, self.model.spread_, membership.take(self.trained))
 
     def _grid(self, effects: GroupEffects, n_groups: int) -> FloatArray:
         """[groups, items, options]"""

@@ -15,17 +15,19 @@ Departures: none of the sources averages over item texts; slopes on learned item
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pluralign.errors import DataError, NotFittedError
+from pluralign.errors import DataError, NotFittedError, nearest_name
+from pluralign.raters.attributes import code_attributes, membership_of
 from pluralign.raters.contrasts import contrasts_for
 from pluralign.raters.factors import RatingFactors
 from pluralign.raters.features import ItemFeatures, TextFeatures
+from pluralign.raters.group_effects import GroupEffects, Membership, fit_group_effects
 from pluralign.raters.linear_prior import LinearPrior, learn_linear_prior
 from pluralign.raters.messages import learn_population, messages_of
 from pluralign.raters.variational import (
@@ -45,6 +47,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+MAX_GIVEN_SLOPES = 16
+"""Features that a user brings all get slopes if they are no more than this; else the first `slope_components` do."""
 POPULATION_STEPS = 5
 """Steps of the cheap fixed point of the raters' mean and spread in each iteration over the ratings."""
 
@@ -101,6 +105,7 @@ class MixedModel:
         self.rater_beliefs_ = fitting.raters
         self.item_ids_ = ratings.items.select("item_id").with_row_index("row")
         self.seen_ = np.bincount(ratings.item_index, minlength=ratings.n_items) > 0
+        self.raters_, self.trained_ = ratings, np.unique(ratings.rater_index)
         return self
 
     def _text(self, items: pl.DataFrame) -> FloatArray:
@@ -112,7 +117,8 @@ class MixedModel:
     def slope_features(self, items: pl.DataFrame) -> FloatArray:
         """z [items, features]: what raters may differ on."""
         text = self._text(items)
-        keep = text.shape[1] if self.features is not None else self.settings.slope_components
+        few = self.features is not None and text.shape[1] <= MAX_GIVEN_SLOPES
+        keep = text.shape[1] if few else self.settings.slope_components
         return np.hstack([text[:, :keep], self.factors_.transform(items, self.prior_features(items))])
 
     def prior_features(self, items: pl.DataFrame) -> FloatArray:
@@ -176,18 +182,38 @@ class MixedModel:
             out[r] = expected_softmax(t.mean + about.mean, t.cov + about.cov, self.offset_, self.contrasts_)
         return out
 
-    def predict_proba(self, queries: Ratings, *, given: Ratings | None = None) -> FloatArray:
+    def predict_proba(self, queries: Ratings, *, given: Ratings | None = None, attributes: Sequence[str] = ()) -> FloatArray:
         """p(option) [queries, options] of each row's item by its rater; the rows' own ratings are not looked at.
 
-        `given` holds what is known of these raters (same item and rater tables as `queries`); without it they are strangers.
+        What is known of the raters: `given`, past ratings of theirs, and the named `attributes` ("rater_age", ...); with
+        neither they are strangers. Tables of raters must be shared (take all from one Ratings).
         """
-        if given is None:
-            return self.predict_from_beliefs(queries, self.population(queries.n_raters))
-        if given.raters is not queries.raters and given.rater_ids != queries.rater_ids:
-            raise DataError(
-                queries.name, "given ratings and queries must share one table of raters (take both from one Ratings)."
-            )
-        return self.predict_from_beliefs(queries, self.beliefs_about_raters(given))
+        _check_shared(queries, given)
+        prior = self.beliefs_from_attributes(queries, attributes) if attributes else self.population(queries.n_raters)
+        return self.predict_from_beliefs(queries, prior if given is None else self.beliefs_about_raters(given, prior=prior))
+
+    def attribute_effects(self, membership: Membership) -> GroupEffects:
+        """What the training raters' levels of attributes tell about u; `membership` has all raters of the training table."""
+        self._check_fitted()
+        beliefs = _of(self.rater_beliefs_, self.trained_)
+        return fit_group_effects(beliefs, self.spread_, membership.take(self.trained_))
+
+    def beliefs_from_attributes(self, queries: Ratings, attributes: Sequence[str]) -> Beliefs:
+        """u of every rater of the table, given the named attributes of theirs; raters must be in the training table.
+
+        Raises DataError for an attribute that is not there or cannot be used (one level, or a name for each rater).
+        """
+        self._check_fitted()
+        _check_shared(queries, self.raters_)
+        usable = {f"rater_{a.name}": a for a in code_attributes(self.raters_)[0]}
+        for name in attributes:
+            if name not in usable:
+                raise DataError(queries.name, f"attribute {nearest_name(name, usable)}")
+        membership = membership_of([usable[name] for name in attributes])
+        effects = self.attribute_effects(membership)
+        # one covariance for all raters, as posteriors need; the effects' own uncertainty is left out of it
+        within = np.broadcast_to(effects.within, (queries.n_raters, *effects.within.shape))
+        return Beliefs(effects.beliefs(membership).mean, within.copy())
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "offset_"):
@@ -253,6 +279,11 @@ class _Fitting:
         basis = self.contrasts.basis
         move = self.log_shares - np.log(expected_counts / expected_counts.sum())
         self.offset = self.offset + move - move.mean() - basis @ (basis.T @ move)
+
+
+def _check_shared(queries: Ratings, other: Ratings | None) -> None:
+    if other is not None and other.raters is not queries.raters and other.rater_ids != queries.rater_ids:
+        raise DataError(queries.name, "queries and what is known must share one table of raters (take both from one Ratings).")
 
 
 def _of(beliefs: Beliefs, units: IntArray) -> Beliefs:
