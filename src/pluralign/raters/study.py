@@ -12,8 +12,9 @@ Still missing: value profiles written by language models.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pluralign.raters.attributes import CodedAttribute, code_attributes
 from pluralign.raters.contrasts import contrasts_for
 from pluralign.raters.describe import findings_of_study
 from pluralign.raters.evidence import StudyEvidence, StudySettings
+from pluralign.raters.features import ItemFeatures
 from pluralign.raters.findings import Findings
 from pluralign.raters.fold import FoldResult, FoldTask, Progress, evaluate_fold, example_counts, records_of
 from pluralign.raters.group_tables import GroupTable, group_tables_from_frame, group_tables_to_frame
@@ -44,6 +46,7 @@ def run_study(
     folder: Path | str,
     settings: StudySettings | None = None,
     *,
+    features: ItemFeatures | None = None,
     inputs: dict[str, str] | None = None,
     truth_nats: Callable[[], dict[str, float]] | None = None,
     true_groups: IntArray | None = None,
@@ -51,6 +54,7 @@ def run_study(
 ) -> Findings:
     """Study `ratings` into a run folder (records.parquet, results.json); the findings.
 
+    `features` stand in for those of the items' texts (an embedding, say: `GivenFeatures`).
     `inputs` are the files the ratings came from (their contents are part of the run's identity). For simulated people,
     `truth_nats` computes the true information of each representation and `true_groups` [raters] are the planted groups.
     Raises DataError when there is nothing to study: fewer than 8 raters with 4 ratings each.
@@ -58,11 +62,12 @@ def run_study(
     settings = settings or StudySettings()
     tell = on_progress or (lambda what, done, total: None)
     check_can_be_studied(ratings)
-    arguments = {**asdict(settings), "ratings": _fingerprint(ratings)}
+    of_items = {} if features is None else {"features": _features_fingerprint(features, ratings)}
+    arguments = {**asdict(settings), "ratings": _fingerprint(ratings), **of_items}
     with Run.open(folder, RunConfig(command="study", arguments=arguments, seed=settings.seed, inputs=inputs or {})) as run:
 
         def described() -> dict[str, Any]:
-            evidence = evaluate_folds(ratings, settings, run=run, on_progress=on_progress)
+            evidence = evaluate_folds(ratings, settings, features=features, run=run, on_progress=on_progress)
             run.write_records(_with_ids(evidence))
             truth = run.step("truth", truth_nats) if truth_nats else {}
             tell("describing", 0, 1)
@@ -71,13 +76,18 @@ def run_study(
         # another version may describe the same folds in another way, so its findings are a step of their own
         results = run.step(f"findings-{__version__}", described)
         if not (run.folder / "records.parquet").exists():
-            run.write_records(_with_ids(evaluate_folds(ratings, settings, run=run, on_progress=on_progress)))
+            run.write_records(_with_ids(evaluate_folds(ratings, settings, features=features, run=run, on_progress=on_progress)))
         run.write_results(results)
     return Findings.from_dict(results)
 
 
 def evaluate_folds(
-    ratings: Ratings, settings: StudySettings, *, run: Run | None = None, on_progress: Progress | None = None
+    ratings: Ratings,
+    settings: StudySettings,
+    *,
+    features: ItemFeatures | None = None,
+    run: Run | None = None,
+    on_progress: Progress | None = None,
 ) -> StudyEvidence:
     """Every fold of every seed; with a run folder, folds that are finished there are read instead."""
     attributes, summaries = code_attributes(ratings)
@@ -87,7 +97,7 @@ def evaluate_folds(
     predictions: dict[int, npt.NDArray[np.float64]] = {}
     for number in range(settings.n_seeds * settings.n_folds):
         seed, fold = settings.seed + number // settings.n_folds, number % settings.n_folds
-        task = _task(ratings, attributes, settings, seed=seed, fold=fold)
+        task = replace(_task(ratings, attributes, settings, seed=seed, fold=fold), features=features)
         step = _FoldStep(task, seed, fold, run, _prefixed(tell, f"fold {number + 1} of {settings.n_seeds * settings.n_folds}"))
         records.append(step.records())
         tables += step.tables()
@@ -180,8 +190,6 @@ def check_can_be_studied(ratings: Ratings) -> None:
 
 def _fingerprint(ratings: Ratings) -> str:
     """A hash of who rated what how: two tables that differ anywhere that matters are different runs."""
-    import hashlib
-
     digest = hashlib.sha256()
     for table in (ratings.items, ratings.raters):
         digest.update(table.write_csv().encode())
@@ -189,6 +197,11 @@ def _fingerprint(ratings: Ratings) -> str:
         digest.update(np.ascontiguousarray(index).tobytes())
     digest.update(repr(ratings.scale).encode())
     return digest.hexdigest()
+
+
+def _features_fingerprint(features: ItemFeatures, ratings: Ratings) -> str:
+    values = features.fit(ratings).transform(ratings.items)
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
 def _with_ids(evidence: StudyEvidence) -> pl.DataFrame:
