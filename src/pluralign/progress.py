@@ -64,7 +64,8 @@ class _Bars:
     def finish(self) -> None:
         if self.tasks:
             task = next(t for t in self.progress.tasks if t.id == self.tasks[-1])
-            self.progress.update(task.id, total=task.completed)
+            size = task.completed or task.total or 1
+            self.progress.update(task.id, completed=size, total=size)
 
 
 def _escaped(text: str) -> str:

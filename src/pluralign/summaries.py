@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from pluralign.estimates import Estimate
-from pluralign.raters.findings import Clustering, Findings, Information, InformationRow
+from pluralign.raters.findings import Agreement, Clustering, Findings, Information, InformationRow
 
 __all__ = ["summary"]
 
@@ -25,14 +25,19 @@ def summary(findings: Findings) -> list[str]:
 
 def _data(findings: Findings) -> list[str]:
     data, agreement = findings.data, findings.agreement
-    alpha = agreement.alpha_other_items
-    raters = agreement.alpha_other_raters
-    other = f"; with other raters [{raters.low:.3f}, {raters.high:.3f}]" if raters.is_defined else ""
     return [
         f"{data.name}: {data.n_ratings:,} ratings by {data.n_raters:,} raters of {data.n_items:,} items, "
         f"{len(data.options)} {data.scale_kind} options",
-        f"agreement: Krippendorff's alpha {_text(alpha)} with other items{other}",
+        f"Krippendorff's alpha: {_alpha(agreement)}",
     ]
+
+
+def _alpha(agreement: Agreement) -> str:
+    items, raters = agreement.alpha_other_items, agreement.alpha_other_raters
+    if not (items.is_defined and raters.is_defined):
+        return f"{_text(items)} with other items; {_text(raters)} with other raters"
+    within = [f"[{estimate.low:.3f}, {estimate.high:.3f}]" for estimate in (items, raters)]
+    return f"{items.value:.3f}, {within[0]} with other items, {within[1]} with other raters"
 
 
 def _information(information: Information) -> list[str]:
@@ -55,9 +60,11 @@ def _clusterings(clusterings: Sequence[Clustering]) -> list[str]:
     lines = []
     for c in clusterings:
         sizes = ", ".join(f"{cluster.n_raters:,}" for cluster in c.clusters)
-        planted = f"; adjusted Rand with the planted groups {c.truth_adjusted_rand:.2f}" if _is_number(c) else ""
+        planted = "" if c.truth_adjusted_rand is None else f", adjusted Rand {c.truth_adjusted_rand:.2f}"
         warning = "" if c.gains_beyond_chance else "  WARNING: cannot be told from chance"
-        lines.append(f"{c.k} clusters ({sizes} raters): held-out gain {_text(c.information_nats)} nats{planted}{warning}")
+        lines.append(f"{c.k} clusters ({sizes} raters): gain {_text(c.information_nats)} nats{planted}{warning}")
+    if any(c.truth_adjusted_rand is not None for c in clusterings):
+        lines.append("adjusted Rand: likeness to the planted groups, 1 = the same, 0 = as by chance")
     return lines or ["no clusters were looked for, or none could be formed"]
 
 
@@ -66,10 +73,6 @@ def _wrapped(line: str) -> list[str]:
     if not line or line.startswith(" "):
         return [line]
     return textwrap.wrap(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-
-
-def _is_number(clustering: Clustering) -> bool:
-    return clustering.truth_adjusted_rand is not None
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
