@@ -140,6 +140,35 @@ def test_settings_that_cannot_be_are_refused(field: str, value: int) -> None:
         StudySettings(cluster_counts=(2, 1))
 
 
+# features
+
+
+def test_features_stand_in_for_texts(table: Path, studied: Path, tmp_path: Path) -> None:
+    """Texts tell something about these situations; zeros tell nothing, so the loss with them is another."""
+    path = tmp_path / "zeros.csv"
+    pl.read_csv(table).select("item_id").unique().sort("item_id").with_columns(a=0.0, b=pl.lit(0.0)).write_csv(path)
+    found = commands.study(table, tmp_path / "out", features=path, settings=QUICK)
+    before = json.loads((studied / "results.json").read_text())["information"]["rows"][0]
+    assert found.information.rows[0].loss_nats.value != pytest.approx(before["loss_nats"]["value"], abs=1e-6)
+    with pytest.raises(RunError, match="features: there null"):
+        commands.study(table, studied, features=path, settings=QUICK)
+
+
+def test_faults_of_features_come_out_before_anything_is_fitted(table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "features.csv"
+    for text, said in (
+        ("item_id,a\ni00000,1.5\n", "23 items have no finite features, e.g. 'i00001'"),
+        ("item_id,a\ni00000,word\n", "column 'a' is String, not numbers"),
+        ("item,a\ni00000,1\n", "need a column 'item_id'"),
+        ("", "cannot be read as csv"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=said):
+            commands.plan(table, tmp_path / "out", features=path)
+    with pytest.raises(DataError, match="cannot be read as parquet"):
+        commands.plan(table, tmp_path / "out", features=tmp_path / "none.parquet")
+
+
 # --limit
 
 

@@ -33,6 +33,7 @@ _HELP = """Measure, model and train language models for human variation: how pro
 given what is known about them?"""
 _MANY = Parameter(consume_multiple=True, negative=())
 _PAIR = Parameter(negative=())
+_THE_STUDY = Group("The study", sort_key=3)
 
 
 @Parameter(name="*", group=Group("Reading the file", sort_key=1))
@@ -104,7 +105,7 @@ class RunFlags:
     """Say what would be done, and stop."""
 
 
-@Parameter(name="*", group=Group("The study", sort_key=3))
+@Parameter(name="*", group=_THE_STUDY)
 @dataclass(frozen=True, kw_only=True)
 class StudyFlags:
     """What a study does; each may change a number. The defaults are those of `StudySettings`."""
@@ -157,6 +158,7 @@ def study(
     *,
     read: ReadFlags = _READ,
     run: RunFlags = _RUN,
+    features: Annotated[Path | None, Parameter(group=_THE_STUDY)] = None,
     asked: StudyFlags = _STUDY,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -166,17 +168,22 @@ def study(
     ----------
     file
         The ratings: a file, or a folder where the format is one. Put it first: flags such as --item take several values.
+    features
+        Numbers about the items in place of their texts, such as an embedding: CSV or parquet, item_id and columns of
+        numbers.
     """
     from pluralign import commands
     from pluralign.progress import progress_bars
 
     out = run.out or Path("runs") / (file.resolve().stem or "study")
     settings = asked.to_settings(seed=run.seed)
+    options = read.to_options()
     if run.dry_run:
-        _show_plan(commands.plan(file, out, read=read.to_options(), settings=settings, limit=run.limit), output=output)
+        plan = commands.plan(file, out, read=options, features=features, settings=settings, limit=run.limit)
+        _show_plan(plan, output=output)
         return
     with progress_bars() as tell:
-        found = commands.study(file, out, read=read.to_options(), settings=settings, limit=run.limit, on_progress=tell)
+        found = commands.study(file, out, read=options, features=features, settings=settings, limit=run.limit, on_progress=tell)
     _finish(found, out, output=output)
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from pluralign.errors import UsageError
+from pluralign.errors import DataError, UsageError
 from pluralign.raters.attributes import code_attributes
 from pluralign.raters.evidence import StudySettings
+from pluralign.raters.features import GivenFeatures
 from pluralign.raters.findings import Findings
 from pluralign.raters.fold import example_counts
 from pluralign.raters.study import check_can_be_studied, run_study
@@ -28,7 +30,7 @@ from pluralign.ratings.simulate import Population, simulate
 from pluralign.ratings.splits import split_fit_eval
 from pluralign.report import write_study_page
 
-__all__ = ["PAGE", "StudyPlan", "demo", "limited", "plan", "plan_demo", "study"]
+__all__ = ["PAGE", "StudyPlan", "demo", "limited", "plan", "plan_demo", "read_features", "study"]
 
 PAGE = "report.html"
 """Name of the page in a run folder."""
@@ -43,17 +45,21 @@ def study(
     out: str | os.PathLike[str],
     *,
     read: ReadOptions | None = None,
+    features: str | os.PathLike[str] | None = None,
     settings: StudySettings | None = None,
     limit: int | None = None,
     on_progress: Progress | None = None,
 ) -> Findings:
     """Study a file of ratings into the run folder `out`: records.parquet, results.json, report.html.
 
-    `limit` keeps that many raters, drawn by the seed. Started again with the same arguments it goes on where it stopped.
+    `features` is a file of numbers about the items that stand in for their texts (`read_features`); `limit` keeps that many
+    raters, drawn by the seed. Started again with the same arguments it goes on where it stopped.
     """
     settings = settings or StudySettings()
     ratings = limited(read_ratings(Path(file), read or ReadOptions()), limit, seed=settings.seed)
-    findings = run_study(ratings, Path(out), settings, inputs={"file": os.fspath(file)}, on_progress=on_progress)
+    given = None if features is None else read_features(features, ratings)
+    inputs = {"file": os.fspath(file)}
+    findings = run_study(ratings, Path(out), settings, features=given, inputs=inputs, on_progress=on_progress)
     write_study_page(findings, Path(out) / PAGE)
     return findings
 
@@ -133,12 +139,15 @@ def plan(
     out: str | os.PathLike[str],
     *,
     read: ReadOptions | None = None,
+    features: str | os.PathLike[str] | None = None,
     settings: StudySettings | None = None,
     limit: int | None = None,
 ) -> StudyPlan:
     """What `study` with the same arguments would do. Reads the file, so that what is wrong with it comes out now."""
     settings = settings or StudySettings()
     ratings = limited(read_ratings(Path(file), read or ReadOptions()), limit, seed=settings.seed)
+    if features is not None:
+        read_features(features, ratings)
     return _plan(ratings, Path(out), settings, [str(note) for note in ratings.notes])
 
 
@@ -147,6 +156,23 @@ def plan_demo(out: str | os.PathLike[str], *, settings: StudySettings | None = N
     settings = settings or StudySettings()
     ratings = simulate(_population(limit), seed=settings.seed).ratings
     return _plan(ratings, Path(out), settings, ["would fit as well, for the true values, models on fresh simulated people"])
+
+
+def read_features(path: str | os.PathLike[str], ratings: Ratings) -> GivenFeatures:
+    """Numbers about items, such as an embedding: CSV or parquet with `item_id` and a column a number.
+
+    Raises DataError when the file cannot be read, or an item of the ratings is not in it.
+    """
+    path = Path(path)
+    try:
+        table = (
+            pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, schema_overrides={"item_id": pl.String})
+        )
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(str(path), f"cannot be read as {path.suffix.removeprefix('.') or 'CSV'}: {error}") from error
+    features = GivenFeatures(table)
+    features.transform(ratings.items)
+    return features
 
 
 def limited(ratings: Ratings, limit: int | None, *, seed: int) -> Ratings:
