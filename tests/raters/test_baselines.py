@@ -114,5 +114,5 @@ def test_strength_is_recovered(strength: float) -> None:
 def test_strength_at_the_ends() -> None:
     shares = np.array([0.25, 0.75])
     assert dirichlet_strength(np.tile([1.0, 3.0], (50, 1)), shares) == pytest.approx(10_000, rel=1e-3)  # all units alike
-    assert dirichlet_strength(np.diag([9.0, 9.0]), shares) == pytest.approx(0.01, rel=1e-3)  # each knows one answer only
+    assert dirichlet_strength(np.diag([2.0, 2.0]), shares) == pytest.approx(0.01, rel=1e-3)  # each knows one answer only
     assert dirichlet_strength(np.array([[1.0, 0.0], [0.0, 0.0]]), shares) == 1.0  # no unit has two ratings

@@ -133,5 +133,25 @@ def test_items_without_a_given_number_are_refused(x: list[float | None]) -> None
         GivenFeatures(pl.DataFrame({"item_id": ["q0", "q1"], "x": [1, 2]})).transform(items("", "", ""))
 
 
+@pytest.mark.parametrize("n_columns", [3, 40])
+def test_given_features_are_standardised_over_the_training_items(n_columns: int) -> None:
+    rng = np.random.default_rng(0)
+    ratings = rated(["x"] * 60)
+    values = rng.normal(size=(60, n_columns)) * rng.choice([0.01, 1.0, 100.0], size=n_columns) + 5.0
+    values[:, 1] = 7.0
+    given = GivenFeatures(
+        ratings.items.select("item_id").hstack(pl.DataFrame(values, schema=[f"c{k}" for k in range(n_columns)]))
+    )
+    trained = np.arange(50)
+    z = given.fit(ratings.take(trained)).transform(ratings.items)
+    assert z.shape == (60, min(n_columns - 1, 32))
+    np.testing.assert_allclose(z[trained].mean(axis=0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(z[trained].std(axis=0), 1.0, atol=1e-9)
+    if n_columns == 3:
+        np.testing.assert_allclose(z[:, 1], (values[:, 2] - values[:50, 2].mean()) / values[:50, 2].std(), atol=1e-9)
+    else:  # the principal axes are at right angles
+        np.testing.assert_allclose(z[trained].T @ z[trained] / 50, np.eye(32), atol=1e-9)
+
+
 def test_no_features() -> None:
     assert NoFeatures().fit(rated(["a"])).transform(items("a", "b")).shape == (2, 0)

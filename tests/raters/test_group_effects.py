@@ -43,6 +43,15 @@ def test_two_attributes_equal_one_big_system() -> None:
     np.testing.assert_allclose(cov.reshape(5 * d, 5 * d), slow_cov, atol=1e-9)
 
 
+def test_what_an_attribute_tells_by_hand() -> None:
+    # E[g^2] / spread: (1 + 0.2) and (4 + 0.6) over 2 give 2.9 / 2; the other attribute's one level (0 + 0.1) / 2.
+    mean, cov = np.array([[1.0], [-2.0], [0.0]]), np.diag([0.2, 0.6, 0.1]).reshape(3, 1, 3, 1)
+    tau2 = module._learn_tau2(mean, cov, np.array([[1 / 2]]), (2, 1))
+    np.testing.assert_allclose(tau2, [2.9 / 2, 0.05], atol=1e-12)
+    nothing = module._learn_tau2(0 * mean, 0 * cov, np.array([[1 / 2]]), (2, 1))
+    np.testing.assert_array_equal(nothing, module.MIN_TAU2)
+
+
 def test_beliefs_from_groups_by_hand() -> None:
     cov = np.array([[0.20, 0.02, 0.05], [0.02, 0.30, -0.04], [0.05, -0.04, 0.10]]).reshape(3, 1, 3, 1)
     effects = GroupEffects(np.array([[1.0], [-2.0], [0.5]]), cov, np.array([[0.7]]), np.array([0.1, 0.1]))

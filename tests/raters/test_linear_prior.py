@@ -56,6 +56,18 @@ def test_features_that_tell_nothing_are_shrunk_away() -> None:
     assert without.spread[0, 0] == pytest.approx(units.var(), rel=0.2)
 
 
+def test_one_step_by_hand() -> None:
+    # Two units known exactly, feature values 1 and -1, tau^2 = 1/2, spread 1. X'X + ridge = diag(2.001, 2 + 2), so the
+    # coefficient is (1 - (-1)) / 4 = 1/2 with uncertainty 1/4, and tau^2 becomes 1/2^2 + 1/4 = 1/2.
+    before = LinearPrior(np.zeros((2, 1)), np.eye(2), 0.5, np.eye(1))
+    after = learn_linear_prior(
+        before, Beliefs(np.array([[1.0], [-1.0]]), np.zeros((2, 1, 1))), np.array([[1.0, 1.0], [1.0, -1.0]])
+    )
+    np.testing.assert_allclose(after.coefficients, [[0.0], [0.5]], atol=1e-12)
+    np.testing.assert_allclose(after.uncertainty, np.diag([1 / 2.001, 1 / 4]), atol=1e-12)
+    assert after.tau2 == pytest.approx(0.5, abs=1e-12)
+
+
 def test_units_known_exactly_give_the_spread_its_degrees_of_freedom() -> None:
     # With an intercept alone and no doubt about the units, the fixed point is the sample variance with n - 1 below.
     effects = np.array([[1.0], [2.0], [4.0], [9.0]])

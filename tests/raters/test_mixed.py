@@ -110,8 +110,9 @@ def test_simpler_models_lose_more(people: Held) -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_two_thousand_people_are_near_the_best_possible(seed: int) -> None:
     held = Held(Population(n_raters=2000, n_items=400, ratings_per_rater=40), seed=seed, n_train=1400)
-    assert held.loss(0) < held.least_loss(0) + 0.02
-    assert held.loss(32) < held.least_loss(32) + 0.05
+    # Measured: 0.000 to 0.002 and 0.018 to 0.019 nats above the true distribution.
+    assert held.loss(0) < held.least_loss(0) + 0.01
+    assert held.loss(32) < held.least_loss(32) + 0.03
 
 
 # what predictions depend on
@@ -197,6 +198,15 @@ def test_beliefs_of_training_raters_are_what_their_ratings_say(few: Held) -> Non
     sd = np.sqrt(np.diag(few.model.spread_))
     off = np.abs(again.mean[rated] - few.model.rater_beliefs_.mean[rated]) / sd
     assert off.mean() < 0.05
+
+
+def test_refitting_forgets(few: Held) -> None:
+    part = few.ratings.take(~few.tested & (few.ratings.item_index < 12))
+    settings = MixedSettings(max_iterations=3)
+    model = MixedModel(settings).fit(few.train)
+    model.predict_proba(few.asked)
+    fresh = MixedModel(settings).fit(part).predict_proba(few.asked)
+    np.testing.assert_array_equal(model.fit(part).predict_proba(few.asked), fresh)
 
 
 def test_progress_is_told_each_iteration(few: Held) -> None:
@@ -318,6 +328,16 @@ def test_a_nominal_scale_is_learned_whatever_its_order(few: Held) -> None:
     for rows in p:
         assert losses(rows, queries).mean() < few.loss(32, Marginal().fit(few.train)) - 0.1
     assert np.abs(p[0] - p[1]).mean() < 0.03
+
+
+def test_a_long_scale_keeps_the_shares_of_its_options() -> None:
+    # Even answers are liked, whatever the item and whoever the rater: no smooth contrast says so, the offset has to.
+    rng = np.random.default_rng(5)
+    shares = np.array([1, 5, 1, 8, 1, 6, 1, 4.0]) / 27
+    ratings = table([(i, r, int(rng.choice(8, p=shares))) for i in range(15) for r in range(40)], 8)
+    model = MixedModel(features=NoFeatures()).fit(ratings)
+    observed = np.bincount(ratings.rating_index, minlength=8) / len(ratings)
+    np.testing.assert_allclose(model.predict_proba(ratings, given=ratings).mean(axis=0), observed, atol=0.01)
 
 
 # what cannot be done

@@ -127,6 +127,14 @@ def test_expected_softmax_equals_quadrature(k: int, kind: ScaleKind, sd: float, 
         np.testing.assert_allclose(ours[row], theirs, atol=tolerance)
 
 
+@pytest.mark.parametrize("q", [1, 2, 4, 24])
+def test_points_of_the_average_have_the_moments_of_a_normal(q: int) -> None:
+    points, weights = variational._normal_points(q)
+    assert weights.sum() == pytest.approx(1.0, abs=1e-12)
+    np.testing.assert_allclose(weights @ points, 0.0, atol=1e-12)
+    np.testing.assert_allclose(weights @ points**2, 1.0, atol=1e-12)
+
+
 @pytest.mark.parametrize("k", [2, 5])
 def test_expected_softmax_of_a_symmetric_belief_is_symmetric(k: int) -> None:
     c = contrasts(k)

@@ -45,7 +45,8 @@ class NoFeatures:
 class GivenFeatures:
     """Features that the user brings (an embedding, say): `table` has `item_id`, once each, and numeric columns.
 
-    More than `max_components` columns are reduced to that many principal components of the training items.
+    Once fitted, each has unit variance over the training items, so that the unit it came in does not matter (those that never
+    vary there are dropped). More than `max_components` are reduced to that many principal components.
     """
 
     table: pl.DataFrame
@@ -67,9 +68,10 @@ class GivenFeatures:
 
     def fit(self, ratings: Ratings) -> ItemFeatures:
         values = self.transform(ratings.items)[np.unique(ratings.item_index)]
+        centre, sd = values.mean(axis=0), values.std(axis=0)
         if values.shape[1] <= self.max_components:
-            return self
-        centre = values.mean(axis=0)
+            varies = np.flatnonzero(sd > 1e-9 * np.abs(values).max(initial=1e-300))
+            return _Projected(self, centre, np.eye(len(sd))[:, varies] / sd[varies])
         _, size, directions = np.linalg.svd(values - centre, full_matrices=False)
         kept = np.flatnonzero(size[: self.max_components] > 1e-9 * max(size[0], 1e-300))
         return _Projected(self, centre, directions[kept].T / (size[kept] / np.sqrt(len(values))))
@@ -88,7 +90,7 @@ class GivenFeatures:
 
 @dataclass(frozen=True, eq=False)
 class _Projected:
-    """Given features on the principal axes of the training items, each with unit variance there."""
+    """Given features along axes on which the training items have mean 0 and variance 1."""
 
     given: GivenFeatures
     centre: FloatArray
