@@ -41,7 +41,7 @@ def main() -> None:
     population = Population() if full else Population(n_raters=400, n_items=100)
     rows: list[Row] = []
     for seed in range(3 if full else 1):
-        rows += _information(population, seed, n_truths=4 if full else 1)
+        rows += _information(population, seed, n_truths=6 if full else 1)
         rows.append(_against_bayes(population, seed))
         rows.append(_archetypes(replace(population, sigma=0.05), seed))
     print(f"{'case':44} {'ours':>8} {'peer':>8}  target")
@@ -54,7 +54,7 @@ def _information(population: Population, seed: int, *, n_truths: int) -> list[Ro
     settings = StudySettings(seed=seed)
     simulation = simulate(population, seed=seed)
     found = _studied(simulation, settings)
-    truth = family_information(population, settings, n_repeats=n_truths)
+    truth = family_information(population, settings, n_scored=8000 if n_truths > 1 else 2000, n_repeats=n_truths)
     return [_covered(found, name, value, seed) for name, value in truth.items()]
 
 

@@ -41,6 +41,8 @@ __all__ = ["findings_of_study"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+SUSPICIOUS_SHARE = 0.7
+"""Of the information of the most past ratings: an attribute that tells more is asked whether it was computed from them."""
 MAX_RATER_CELLS = 2e9
 """Ratings times resamples beyond which resampling raters for alpha uses fewer resamples."""
 
@@ -50,7 +52,7 @@ def findings_of_study(evidence: StudyEvidence, *, truth_nats: Mapping[str, float
     losses = HeldOutLosses(evidence.records)
     information = _information(evidence, losses, truth_nats)
     return Findings(
-        data=_data(evidence, losses),
+        data=_data(evidence, losses, information),
         agreement=_agreement(evidence.ratings, evidence.settings.seed, evidence.settings.n_resamples),
         information=information,
         clusterings=clusterings_of(evidence, information, true_groups),
@@ -62,7 +64,7 @@ def findings_of_study(evidence: StudyEvidence, *, truth_nats: Mapping[str, float
     )
 
 
-def _data(evidence: StudyEvidence, losses: HeldOutLosses) -> DataSummary:
+def _data(evidence: StudyEvidence, losses: HeldOutLosses, information: Information) -> DataSummary:
     ratings, settings = evidence.ratings, evidence.settings
     chosen = ratings.rating_index[:, None] == np.arange(ratings.n_options)
     sums, counts = unit_sums(chosen.astype(np.float64), ratings.rater_index, ratings.n_raters)
@@ -77,6 +79,7 @@ def _data(evidence: StudyEvidence, losses: HeldOutLosses) -> DataSummary:
     notes += [
         f"{labelled(name)[0]}: {n:,} held-out ratings were given probability 0" for name, n in losses.n_impossible.items()
     ]
+    notes += _suspects(information)
     return DataSummary(
         name=ratings.name,
         n_ratings=len(ratings),
@@ -90,6 +93,16 @@ def _data(evidence: StudyEvidence, losses: HeldOutLosses) -> DataSummary:
         attributes=evidence.attribute_summaries,
         notes=notes,
     )
+
+
+def _suspects(information: Information) -> list[str]:
+    """Attributes that tell nearly as much as many past ratings do: people's descriptions hardly ever do, sums of votes do."""
+    return [
+        f"'{row.label}' tells {row.kept.value:.0%} of what the most past ratings tell: is it computed from the ratings? "
+        "If so it is a leak: leave it out by naming the others with --attributes"
+        for row in information.rows
+        if row.kind == "attribute" and row.kept.is_defined and row.kept.value > SUSPICIOUS_SHARE
+    ]
 
 
 def _spread(index: IntArray) -> list[int]:

@@ -1,0 +1,118 @@
+"""The study as a whole on small simulated populations: what it depends on, what it must not, and what it warns of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pluralign.errors import DataError, RunError
+from pluralign.raters.evidence import StudySettings
+from pluralign.raters.features import GivenFeatures
+from pluralign.raters.findings import Findings
+from pluralign.raters.mixed import MixedSettings
+from pluralign.raters.study import run_study
+from pluralign.ratings import Ratings, Scale
+from pluralign.ratings.simulate import Population, Simulation, simulate
+
+SETTINGS = StudySettings(
+    cluster_counts=(2,),
+    n_candidates=20,
+    n_permutations=99,
+    n_resamples=200,
+    max_examples=4,
+    model=MixedSettings(max_iterations=15),
+)
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Simulation:
+    return simulate(Population(n_raters=120, n_items=40, ratings_per_rater=16), seed=3)
+
+
+@pytest.fixture(scope="module")
+def findings(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    return run_study(simulation.ratings, tmp_path_factory.mktemp("study") / "run", SETTINGS, true_groups=simulation.archetype)
+
+
+def row_of(findings: Findings, representation: str) -> float:
+    return next(r for r in findings.information.rows if r.representation == representation).information_nats.value
+
+
+def test_the_order_of_rows_changes_nothing(simulation: Simulation, findings: Findings, tmp_path: Path) -> None:
+    shuffled = simulation.ratings.to_long().sample(fraction=1.0, shuffle=True, seed=1)
+    again = Ratings.from_long(shuffled, simulation.ratings.scale, name=simulation.ratings.name)
+    other = run_study(again, tmp_path / "run", SETTINGS, true_groups=simulation.archetype)
+    assert other.to_dict() == findings.to_dict()
+
+
+def test_another_seed_is_another_split(simulation: Simulation, findings: Findings, tmp_path: Path) -> None:
+    other = run_study(simulation.ratings, tmp_path / "run", replace(SETTINGS, seed=1))
+    assert row_of(other, "examples:4") != row_of(findings, "examples:4")
+    assert row_of(other, "examples:4") == pytest.approx(row_of(findings, "examples:4"), abs=0.05)
+
+
+def test_more_seeds_score_more_ratings_of_the_same_raters(simulation: Simulation, findings: Findings, tmp_path: Path) -> None:
+    twice = run_study(simulation.ratings, tmp_path / "run", replace(SETTINGS, n_seeds=2))
+    assert 1.5 * findings.information.n_evaluated < twice.information.n_evaluated < 2.5 * findings.information.n_evaluated
+    assert twice.information.entropy_nats.n == 120
+
+
+def test_results_survive_json(findings: Findings) -> None:
+    assert Findings.from_dict(findings.to_dict()) == findings
+
+
+def test_an_attribute_made_from_the_ratings_is_called_into_question(tmp_path: Path) -> None:
+    ratings = simulate(Population(n_raters=120, n_items=40, ratings_per_rater=16, shift_sd=2.0), seed=3).ratings
+    mean = np.bincount(ratings.rater_index, ratings.values) / np.bincount(ratings.rater_index)
+    quarter = np.searchsorted(np.quantile(mean, [0.25, 0.5, 0.75]), mean)
+    vote = pl.Series("rater_vote", [f"quarter {k}" for k in quarter])
+    leaky = replace(ratings, raters=ratings.raters.select("rater_id", "rater_age").with_columns(vote))
+    found = run_study(leaky, tmp_path / "run", SETTINGS)
+    asked = [note for note in found.data.notes if "is it computed from the ratings?" in note]
+    assert len(asked) == 1
+    assert asked[0].startswith("'vote'")
+
+
+def test_brought_features_are_part_of_the_run_and_of_the_model(
+    simulation: Simulation, findings: Findings, tmp_path: Path
+) -> None:
+    ratings = simulation.ratings
+    phi = pl.DataFrame({f"phi{j}": simulation.features[:, j] for j in range(10)})
+    features = GivenFeatures(ratings.items.select("item_id").hstack(phi))
+    found = run_study(ratings, tmp_path / "run", SETTINGS, features=features)
+    assert row_of(found, "examples:4") != row_of(findings, "examples:4")
+    with pytest.raises(RunError, match="features"):
+        run_study(ratings, tmp_path / "run", SETTINGS)
+
+
+def test_records_recompute_the_losses(simulation: Simulation, tmp_path: Path) -> None:
+    found = run_study(simulation.ratings, tmp_path / "run", SETTINGS)
+    records = pl.read_parquet(tmp_path / "run" / "records.parquet").filter(representation="nothing")
+    position = {option: k for k, option in enumerate(simulation.ratings.scale.options)}
+    chosen = [position[rating] for rating in records["rating"]]
+    loss = -np.log(records["probabilities"].to_numpy()[np.arange(len(chosen)), chosen].astype(np.float64))
+    assert found.information.rows[0].loss_nats.value == pytest.approx(loss.mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize(("n_raters", "per_rater"), [(7, 16), (40, 3)])
+def test_too_little_to_study_is_said(n_raters: int, per_rater: int, tmp_path: Path) -> None:
+    ratings = simulate(Population(n_raters=n_raters, n_items=40, ratings_per_rater=per_rater), seed=0).ratings
+    with pytest.raises(DataError, match="at least 8 such raters"):
+        run_study(ratings, tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_everybody_agreeing_is_nothing_to_study(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {
+            "item_id": [f"i{k % 5}" for k in range(60)],
+            "rater_id": [f"r{k // 5:02d}" for k in range(60)],
+            "rating": ["yes"] * 60,
+        }
+    )
+    with pytest.raises(DataError, match="no disagreement to study"):
+        run_study(Ratings.from_long(table, Scale("nominal", ("no", "yes"))), tmp_path / "run", SETTINGS)
