@@ -269,7 +269,8 @@ def expected_softmax(mean: FloatArray, cov: FloatArray, offset: FloatArray, cont
     """E[softmax(offset + C t)] for t ~ Normal(mean, cov): probabilities [queries, options].
 
     One contrast: 15-point Gauss-Hermite. More: 64 scrambled Sobol points with their mirror images, the same for every query,
-    so predictions are smooth in their inputs; the error is below 1e-3 for standard deviations up to 3.
+    so predictions are smooth in their inputs. Largest errors of a probability, for standard deviations of 1/2, 1, 2 and 3:
+    1e-11, 1e-6, 5e-4 and 5e-3 with one contrast; 4e-4, 2e-3, 4e-3 and 8e-3 with two, which more contrasts hardly exceed.
     """
     rule = _normal_points(mean.shape[1])
     out = np.empty((len(mean), len(offset)))
