@@ -57,29 +57,26 @@ def test_features_that_tell_nothing_are_shrunk_away() -> None:
 
 
 def test_one_step_by_hand() -> None:
-    # Two units known exactly, feature values 1 and -1, tau^2 = 1/2, spread 1. X'X + ridge = diag(2.001, 2 + 2), so the
+    # Two units known exactly, feature values 1 and -1, tau^2 = 1/2, spread 1. X'X + ridge = diag(2 + 1/10, 2 + 2), so the
     # coefficient is (1 - (-1)) / 4 = 1/2 with uncertainty 1/4, and tau^2 becomes 1/2^2 + 1/4 = 1/2.
     before = LinearPrior(np.zeros((2, 1)), np.eye(2), 0.5, np.eye(1))
     after = learn_linear_prior(
         before, Beliefs(np.array([[1.0], [-1.0]]), np.zeros((2, 1, 1))), np.array([[1.0, 1.0], [1.0, -1.0]])
     )
     np.testing.assert_allclose(after.coefficients, [[0.0], [0.5]], atol=1e-12)
-    np.testing.assert_allclose(after.uncertainty, np.diag([1 / 2.001, 1 / 4]), atol=1e-12)
+    np.testing.assert_allclose(after.uncertainty, np.diag([1 / 2.1, 1 / 4]), atol=1e-12)
     assert after.tau2 == pytest.approx(0.5, abs=1e-12)
 
 
 def test_units_known_exactly_give_the_spread_its_degrees_of_freedom() -> None:
-    # With an intercept alone and no doubt about the units, the fixed point is the sample variance with n - 1 below.
-    effects = np.array([[1.0], [2.0], [4.0], [9.0]])
+    # An intercept alone, no doubt about the units: it is sum / (n + 1/10), which takes n / (n + 1/10) degrees of freedom.
+    effects = np.array([[0.5], [1.0], [2.0], [4.5]])
     prior = start(1, 1)
     for _ in range(100):
         prior = learn_linear_prior(prior, Beliefs(effects, np.zeros((4, 1, 1))), np.ones((4, 1)))
-    assert prior.coefficients[0, 0] == pytest.approx(4.0, rel=1e-3)  # the intercept's own prior has variance 1000
-    assert prior.spread[0, 0] == pytest.approx(min(MAX_VARIANCE, effects.var(ddof=1)), rel=1e-3)
-    half = Beliefs(effects / 2, np.zeros((4, 1, 1)))
-    for _ in range(100):
-        prior = learn_linear_prior(prior, half, np.ones((4, 1)))
-    assert prior.spread[0, 0] == pytest.approx(effects.var(ddof=1) / 4, rel=1e-3)
+    intercept = 8 / 4.1
+    assert prior.coefficients[0, 0] == pytest.approx(intercept, abs=1e-12)
+    assert prior.spread[0, 0] == pytest.approx(((effects - intercept) ** 2).sum() / (4 - 4 / 4.1), abs=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])

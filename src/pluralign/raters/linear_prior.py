@@ -21,7 +21,8 @@ __all__ = ["LinearPrior", "learn_linear_prior", "learn_spread"]
 
 FloatArray = npt.NDArray[np.float64]
 
-INTERCEPT_VARIANCE = 1e3
+INTERCEPT_VARIANCE = 10.0
+"""In units of the spread. A single well-known unit outweighs it; it holds where few ratings leave options that nobody chose."""
 MIN_TAU2 = 1e-8
 OVER_RELAXATION = 1.8
 MAX_STRETCH = 4.0
