@@ -203,11 +203,13 @@ def _coded(table: pl.DataFrame, item_ids: pl.Series, rater_ids: pl.Series, scale
 
 
 def _refuse_repeats(coded: pl.DataFrame, items: pl.DataFrame, raters: pl.DataFrame, name: str) -> None:
-    pairs = coded.select("item_id", "rater_id")
-    repeats = coded.height - pairs.n_unique()
+    # sorted by item and rater, so a repeat is equal to the row above it
+    same = (pl.col(c) == pl.col(c).shift() for c in ("item_id", "rater_id"))
+    repeated = coded.filter(pl.all_horizontal(*same))
+    repeats = repeated.height
     if repeats == 0:
         return
-    first = pairs.filter(pairs.is_duplicated()).row(0)
+    first = repeated.select("item_id", "rater_id").row(0)
     raise DataError(
         name,
         f"{repeats:,} ratings repeat an (item, rater) pair, e.g. item {items['item_id'][first[0]]!r} by rater "
