@@ -1,0 +1,15 @@
+"""Episodes: the one currency between data, tuning and evaluation; in memory, as chat messages and in files."""
+
+from pluralign.episodes.episode import Attribute, Episode, Example, from_messages, to_messages
+from pluralign.episodes.files import iter_episodes, read_episodes, write_episodes
+
+__all__ = [
+    "Attribute",
+    "Episode",
+    "Example",
+    "from_messages",
+    "iter_episodes",
+    "read_episodes",
+    "to_messages",
+    "write_episodes",
+]
