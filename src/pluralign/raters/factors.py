@@ -39,28 +39,31 @@ MIN_EXPLAINED = 1e-3
 
 
 class RatingFactors:
-    """Up to `max_components` factors; needs an order among the options, or only two of them (else there are none).
+    """Up to `max_components` factors, or `n` of them; needs an order among the options, or only two (else there are none).
 
-    After `fit`: `loadings_` [items of the training table, factors], columns of mean square 1.
+    After `fit`: `n_` factors fitted, `loadings_` [items of the training table, factors that explain anything], columns of
+    mean square 1.
     """
 
-    def __init__(self, max_components: int = 8, *, seed: int = 0) -> None:
+    def __init__(self, max_components: int = 8, *, n: int | None = None, seed: int = 0) -> None:
         self.max_components = max_components
+        self.n = n
         self.seed = seed
 
     def fit(self, ratings: Ratings, x: FloatArray) -> Self:
         """`x` [items, 1 + features]: what an item's factors are expected from; the first column is 1."""
         self.table_ = ratings.items.select("item_id").with_row_index("row")
         self.loadings_ = np.zeros((ratings.n_items, 0))
-        self.coefficients_ = np.zeros((x.shape[1], 0))
+        self.coefficients_, self.n_ = np.zeros((x.shape[1], 0)), 0
         most = min(self.max_components, len(np.unique(ratings.item_index)) - 1, len(np.unique(ratings.rater_index)) - 1)
         if most < 1 or (ratings.n_options > 2 and not ratings.scale.is_ordered):
             return self
         residual = _double_residual(ratings)
-        n = self._chosen(ratings, residual, x, most) if residual.std() > 1e-9 else 0
-        if n == 0:
+        if residual.std() > 1e-9:
+            self.n_ = self._chosen(ratings, residual, x, most) if self.n is None else min(self.n, most)
+        if self.n_ == 0:
             return self
-        fitted = _fit(ratings, residual, x, n, self.seed)
+        fitted = _fit(ratings, residual, x, self.n_, self.seed)
         loadings, coefficients = _principal(fitted, x)
         size = np.sqrt((loadings**2).mean(axis=0))
         kept = size**2 > MIN_EXPLAINED * residual.var()

@@ -16,7 +16,7 @@ Departures: none of the sources averages over item texts; slopes on learned item
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,8 @@ IntArray = npt.NDArray[np.int64]
 
 MAX_GIVEN_SLOPES = 16
 """Features that a user brings all get slopes if they are no more than this; else the first `slope_components` do."""
+CHECK_ITERATIONS = 15
+"""Of the two models that are compared to see whether factors help."""
 POPULATION_STEPS = 5
 """Steps of the cheap fixed point of the raters' mean and spread in each iteration over the ratings."""
 
@@ -62,7 +64,9 @@ class MixedSettings:
     slope_components: int = 8
     """How many of the text features raters may differ on."""
     max_factors: int = 8
-    """Most item factors learned from the training ratings that raters may differ on; how many is chosen by `RatingFactors`."""
+    """Most item factors learned from the training ratings that raters may differ on; how many is chosen on raters kept out."""
+    n_factors: int | None = None
+    """How many factors there are, if that is not to be chosen."""
     max_iterations: int = 40
     tolerance: float = 2e-3
     """Stop when no learned variance changes by a larger share in an iteration."""
@@ -87,11 +91,14 @@ class MixedModel:
         if len(ratings) == 0:
             raise DataError(ratings.name, "no ratings to fit a model on.")
         s = self.settings
-        self.scale_ = ratings.scale
-        self.contrasts_ = contrasts_for(ratings.scale)
-        self._kept = None
-        self.text_ = (self.features or TextFeatures(s.text_components, seed=self.seed)).fit(ratings)
-        self.factors_ = RatingFactors(s.max_factors, seed=self.seed).fit(ratings, self.prior_features(ratings.items))
+        text = (self.features or TextFeatures(s.text_components, seed=self.seed)).fit(ratings)
+        return self._fit(ratings, text, on_progress)
+
+    def _fit(self, ratings: Ratings, text: ItemFeatures, on_progress: Callable[[int, int], None] | None) -> MixedModel:
+        s = self.settings
+        self.scale_, self.contrasts_ = ratings.scale, contrasts_for(ratings.scale)
+        self._kept, self.text_ = None, text
+        self.factors_ = self._fit_factors(ratings)
         fitting = _Fitting(self, ratings)
         for iteration in range(s.max_iterations):
             moved = fitting.iterate()
@@ -107,6 +114,34 @@ class MixedModel:
         self.seen_ = np.bincount(ratings.item_index, minlength=ratings.n_items) > 0
         self.raters_, self.trained_ = ratings, np.unique(ratings.rater_index)
         return self
+
+    def _fit_factors(self, ratings: Ratings) -> RatingFactors:
+        s, x = self.settings, self.prior_features(ratings.items)
+        factors = RatingFactors(s.max_factors, n=s.n_factors, seed=self.seed).fit(ratings, x)
+        if s.n_factors is None and factors.n_ and not self._is_better_with(factors.n_, ratings):
+            return RatingFactors(n=0).fit(ratings, x)
+        return factors
+
+    def _is_better_with(self, n_factors: int, ratings: Ratings) -> bool:
+        """Do the factors help this very model to predict raters who were kept out of the fit, from half of their ratings?
+
+        Loadings are learned from the ratings that then teach how much raters differ on them; where an item has few, that
+        overstates it. What is judged is therefore the whole model, without and with factors; the gain has to be above one
+        standard error over the raters kept out.
+        """
+        rng = np.random.default_rng(self.seed)
+        raters = np.unique(ratings.rater_index)
+        is_out = np.isin(ratings.rater_index, rng.permutation(raters)[: len(raters) // 5])
+        is_given = rng.random(len(ratings)) < 0.5
+        asked = ratings.take(is_out & ~is_given)
+        losses = []
+        for n in (0, n_factors):
+            settings = replace(self.settings, n_factors=n, max_iterations=min(self.settings.max_iterations, CHECK_ITERATIONS))
+            model = MixedModel(settings, features=self.features, seed=self.seed)._fit(ratings.take(~is_out), self.text_, None)
+            p = model.predict_proba(asked, given=ratings.take(is_out & is_given))
+            losses.append(-np.log(np.maximum(p[np.arange(len(asked)), asked.rating_index], 1e-300)))
+        gain = np.bincount(asked.rater_index, losses[0] - losses[1])[np.unique(asked.rater_index)]
+        return bool(gain.sum() > gain.std() * np.sqrt(len(gain)))
 
     def _text(self, items: pl.DataFrame) -> FloatArray:
         """Text features of a table of items, kept for the next call about the same table."""
