@@ -429,3 +429,14 @@ def test_small_random_tables_give_probabilities(seed: int) -> None:
     p = MixedModel().fit(ratings).predict_proba(ratings, given=ratings)
     assert np.isfinite(p).all()
     np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-9)
+
+
+def test_another_scale_is_refused() -> None:
+    ratings = simulate(Population(n_raters=30, n_items=20, ratings_per_rater=10), seed=0).ratings
+    model = MixedModel(MixedSettings(max_iterations=3)).fit(ratings)
+    longer = Scale("ordinal", (*ratings.scale.options, "6"))
+    other = Ratings.from_long(ratings.to_long(), longer)
+    with pytest.raises(DataError, match="fitted on"):
+        model.predict_proba(other)
+    with pytest.raises(DataError, match="fitted on"):
+        model.beliefs_about_raters(other)

@@ -183,6 +183,7 @@ class MixedModel:
         The prior's covariance must be the same for all raters; those without a rating keep their prior.
         """
         self._check_fitted()
+        self._check_scale(given)
         prior = prior or self.population(given.n_raters)
         beliefs = prior
         if len(given) == 0:
@@ -223,6 +224,8 @@ class MixedModel:
         What is known of the raters: `given`, past ratings of theirs, and the named `attributes` ("rater_age", ...); with
         neither they are strangers. Tables of raters must be shared (take all from one Ratings).
         """
+        self._check_fitted()
+        self._check_scale(queries)
         _check_shared(queries, given)
         prior = self.beliefs_from_attributes(queries, attributes) if attributes else self.population(queries.n_raters)
         return self.predict_from_beliefs(queries, prior if given is None else self.beliefs_about_raters(given, prior=prior))
@@ -249,6 +252,14 @@ class MixedModel:
         # one covariance for all raters, as posteriors need; the effects' own uncertainty is left out of it
         within = np.broadcast_to(effects.within, (queries.n_raters, *effects.within.shape))
         return Beliefs(effects.beliefs(membership).mean, within.copy())
+
+    def _check_scale(self, ratings: Ratings) -> None:
+        if ratings.scale.options != self.scale_.options:
+            raise DataError(
+                ratings.name,
+                f"the options are {list(ratings.scale.options)}, but the model was fitted on {list(self.scale_.options)}; "
+                "name the same --options for both.",
+            )
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "offset_"):
