@@ -1,0 +1,111 @@
+"""Text from data as token ids of its own: never a control token, and never merged with what stands before or after it.
+
+A tokenizer for whole texts does two things that content must not suffer: it turns text that looks like a control token into
+that token, and it puts a blank or a BOS in front of the text's beginning. Content is therefore tokenised by a copy of the
+fast tokenizer in which control tokens are not recognised, nothing is put in front, and decoding takes nothing away. Whatever
+comes out is looked through once more, since some vocabularies (unigram ones) hold control tokens as ordinary pieces.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pluralign.errors import DataError, UsageError
+from pluralign.models.turns import control_pattern, control_tokens
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["ContentTokenizer", "IdArray"]
+
+IdArray = npt.NDArray[np.int32]
+
+_BATCH = 16_384
+"""Texts in one call: bounds memory, and is far above where calls cost anything."""
+
+
+class ContentTokenizer:
+    """Tokenises many texts in one call, each on its own.
+
+    Raises UsageError for a tokenizer that is not a fast one.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        if not tokenizer.is_fast:
+            raise UsageError("content is tokenised by fast tokenizers only; this one has no tokenizer.json.")
+        controls = control_tokens(tokenizer)
+        self.backend = _content_backend(tokenizer.backend_tokenizer, controls)
+        self.control_ids = frozenset(controls.values())
+        self._forbidden = self.control_ids - _unknown_id(tokenizer)
+        self._pattern = control_pattern(controls)
+
+    def encode(self, texts: Sequence[str]) -> list[IdArray]:
+        """Ids of each text [tokens], empty for one that the tokenizer makes nothing of. Equal texts are tokenised once."""
+        unique = list(dict.fromkeys(texts))
+        found: dict[str, IdArray] = {}
+        for first in range(0, len(unique), _BATCH):
+            batch = unique[first : first + _BATCH]
+            encodings = self.backend.encode_batch_fast(batch, add_special_tokens=False)
+            found |= {text: self._without_controls(text, e.ids) for text, e in zip(batch, encodings, strict=True)}
+        return [found[text] for text in texts]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of these ids, control tokens as their names, blanks as they are."""
+        return self.backend.decode([int(number) for number in ids], skip_special_tokens=False)
+
+    def _without_controls(self, text: str, ids: list[int]) -> IdArray:
+        if not self._forbidden.isdisjoint(ids):
+            # cut every name of a control token behind its first character: the vocabulary's piece cannot come of the parts
+            cuts = [0, *(match.start() + 1 for match in self._pattern.finditer(text)), len(text)]
+            parts = [text[a:b] for a, b in itertools.pairwise(cuts)]
+            ids = [i for e in self.backend.encode_batch_fast(parts, add_special_tokens=False) for i in e.ids]
+        if not self._forbidden.isdisjoint(ids):
+            token = self.backend.id_to_token(min(self._forbidden.intersection(ids)))
+            raise DataError("text", f"the tokenizer makes the control token {token!r} of {text[:60]!r}; change this text.")
+        return np.array(ids, dtype=np.int32)
+
+
+def _content_backend(backend: Tokenizer, controls: Iterable[str]) -> Tokenizer:
+    """A copy that recognises no control token, adds nothing, and decodes what it encoded."""
+    from tokenizers import Tokenizer
+
+    fields = json.loads(backend.to_str())
+    names = set(controls)
+    for token in fields["added_tokens"]:
+        token["special"] = token["special"] or token["content"] in names
+    for part in ("normalizer", "pre_tokenizer", "decoder"):
+        fields[part] = _without_prefix(fields[part])
+    fields |= {"post_processor": None, "truncation": None, "padding": None}
+    if "dropout" in fields["model"]:
+        fields["model"]["dropout"] = None  # merges left out at random are for training
+    copy = Tokenizer.from_str(json.dumps(fields))
+    copy.encode_special_tokens = True  # "<eos>" in a text is five characters
+    return copy
+
+
+def _without_prefix(part: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The step of the tokenizer without the blank in front of a text; None where it does nothing else."""
+    if part is None or part["type"] == "Prepend" or (part["type"] == "Strip" and "start" in part):
+        return None
+    for name in ("normalizers", "pretokenizers", "decoders"):
+        if name in part:
+            part[name] = [kept for inner in part[name] if (kept := _without_prefix(inner)) is not None]
+    if part["type"] == "Metaspace":
+        part["prepend_scheme"] = "never"
+    if part["type"] == "ByteLevel":
+        part["add_prefix_space"] = False
+    return part
+
+
+def _unknown_id(tokenizer: PreTrainedTokenizerFast) -> set[int]:
+    """The id for characters outside the vocabulary, where it stands for nothing else."""
+    unknown = tokenizer.unk_token_id
+    others = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    return set() if unknown is None or unknown in others else {int(unknown)}

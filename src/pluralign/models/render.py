@@ -1,0 +1,52 @@
+"""An encoded episode as people read it: the cheapest guard against a mask in the wrong place."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Literal
+
+from pluralign.models.content import ContentTokenizer
+from pluralign.models.templates import Encoded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["TokenKind", "render_tokens"]
+
+TokenKind = Literal["loss", "control", "text"]
+"""Carries loss (an output's text and its end); a control token without loss; anything else."""
+
+_LONGEST_CHARACTER = 4
+"""Bytes, and so tokens at most, of a character in UTF-8."""
+
+
+def render_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerFast | ContentTokenizer) -> list[tuple[str, TokenKind]]:
+    """The text and kind of each token in order; joined, the texts are the whole sequence.
+
+    Tokens that hold parts of one character come as one entry, since only together they are text. Pass a template's `content`
+    in place of the tokenizer to spare a large vocabulary being copied.
+    """
+    content = tokenizer if isinstance(tokenizer, ContentTokenizer) else ContentTokenizer(tokenizer)
+    kinds: list[TokenKind] = [
+        "loss" if scored else "control" if number in content.control_ids else "text"
+        for number, scored in zip(encoded.ids.tolist(), encoded.is_loss.tolist(), strict=True)
+    ]
+    shown: list[tuple[str, TokenKind]] = []
+    for (kind, _), run in groupby(zip(kinds, encoded.ids.tolist(), encoded.example_index.tolist(), strict=True), key=_run):
+        shown += [(text, kind) for text in _texts([number for _, number, _ in run], content)]
+    return shown
+
+
+def _run(token: tuple[TokenKind, int, int]) -> tuple[TokenKind, int]:
+    kind, _, example = token
+    return kind, example
+
+
+def _texts(ids: list[int], content: ContentTokenizer) -> list[str]:
+    texts, start = [], 0
+    for stop in range(1, len(ids) + 1):
+        text = content.decode(ids[start:stop])
+        if not text.endswith("\N{REPLACEMENT CHARACTER}") or stop - start == _LONGEST_CHARACTER or stop == len(ids):
+            texts.append(text)
+            start = stop
+    return texts
