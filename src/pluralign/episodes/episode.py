@@ -147,10 +147,13 @@ def from_messages(
     faults: list[str] = []
     for n, message in enumerate(messages, 1):
         role, text = message.get("role"), message.get("content")
+        if not isinstance(text, str):
+            faults.append(f"message {n}: content must be text, not {text!r:.60}")
+            text = ""
         if waiting is not None and role != "output":
             faults.append(f"message {n}: after an input comes its output, not {role!r}")
         if role == "output":
-            examples.append(Example(text, waiting))  # type: ignore[arg-type]  # any kind of value: `checked` looks at it
+            examples.append(Example(text, waiting))
             waiting = None
         elif role == "input":
             waiting = text
