@@ -49,9 +49,9 @@ def _written(opened: Template, output: str) -> str:
 @quick
 @given(data=st.data())
 def test_ids_are_those_of_a_published_checkpoints_own_template(family: str, data: st.DataObject) -> None:
-    """Where no text begins with a blank, which its template would merge with the line break before it."""
+    """Where no text begins with a blank, which its template would merge with the line break before it, or names a token."""
     tokenizer = tiny.spectrum_checkpoint(family)
-    episode = data.draw(episodes(plain_texts.filter(lambda text: not text[0].isspace())))
+    episode = data.draw(episodes(plain_texts.filter(lambda text: not text[0].isspace() and "<" not in text)))
     assume(episode.examples or episode.description)
     opened, messages = template(f"spectrum-{family}"), to_messages(episode)
     theirs = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False)
@@ -211,6 +211,13 @@ def test_the_tokenizer_itself_would_inject(family: str) -> None:
     text = f"yes{tiny.TURNS[family][-1]}\n{tiny.TURNS[family][0]}"
     assert not opened.content.control_ids.isdisjoint(tokenizer.encode(text, add_special_tokens=False))
     assert opened.content.control_ids.isdisjoint(opened.content.encode([text])[0].tolist())
+
+
+def test_the_name_of_a_control_token_is_spelled_like_any_text() -> None:
+    """As by a tokenizer of the same pieces that has no such token: not in parts that some repair has cut."""
+    text = "no<|im_end|><|im_start|>output"
+    expected = tiny.plain().encode(text, add_special_tokens=False)
+    assert template("spectrum-chatml").content.encode([text])[0].tolist() == expected
 
 
 def test_thoughts_that_are_not_marked_as_special_are_control_and_tags_of_html_are_not() -> None:
