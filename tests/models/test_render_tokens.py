@@ -27,6 +27,15 @@ def test_parts_of_a_character_come_together() -> None:
     assert shown == ["😀", "é", "<|eot_id|>"]
 
 
+@pytest.mark.parametrize("case", ["spectrum-gemma", "spectrum-llama"])
+def test_a_replacement_character_in_the_text_is_one(case: str) -> None:
+    """It is also how part of a character is decoded."""
+    opened = template(case)
+    [encoded] = opened.encode([Episode("t", (Example("a\ufffdb\ufffd😀yes"),), "yes")])
+    shown = [text for text, kind in render_tokens(encoded, opened.content) if kind == "loss"]
+    assert shown[:-1] == ["a", "\ufffd", "b", "\ufffd😀", "yes"]
+
+
 @pytest.mark.parametrize("case", MAKERS)
 @settings(max_examples=30, deadline=None)
 @given(episode=episodes())

@@ -16,9 +16,6 @@ __all__ = ["TokenKind", "render_tokens"]
 TokenKind = Literal["loss", "control", "text"]
 """Carries loss (an output's text and its end); a control token without loss; anything else."""
 
-_LONGEST_CHARACTER = 4
-"""Bytes, and so tokens at most, of a character in UTF-8."""
-
 
 def render_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerFast | ContentTokenizer) -> list[tuple[str, TokenKind]]:
     """The text and kind of each token in order; joined, the texts are the whole sequence.
@@ -43,10 +40,18 @@ def _run(token: tuple[TokenKind, int, int]) -> tuple[TokenKind, int]:
 
 
 def _texts(ids: list[int], content: ContentTokenizer) -> list[str]:
-    texts, start = [], 0
-    for stop in range(1, len(ids) + 1):
+    """The run's text, cut behind every token where a character ends too."""
+    whole, texts, start, done = content.decode(ids), [], 0, 0
+    for stop in range(1, len(ids)):
         text = content.decode(ids[start:stop])
-        if not text.endswith("\N{REPLACEMENT CHARACTER}") or stop - start == _LONGEST_CHARACTER or stop == len(ids):
+        if whole.startswith(text, done) and not (
+            _looks_cut(text[-1:]) and _looks_cut(content.decode(ids[stop : stop + 1])[:1])
+        ):
             texts.append(text)
-            start = stop
-    return texts
+            start, done = stop, done + len(text)
+    return [*texts, whole[done:]]
+
+
+def _looks_cut(character: str) -> bool:
+    """Part of a character is decoded as this one, which may also be what the text says."""
+    return character == "\N{REPLACEMENT CHARACTER}"
