@@ -215,9 +215,19 @@ def test_the_tokenizer_itself_would_inject(family: str) -> None:
 
 def test_the_name_of_a_control_token_is_spelled_like_any_text() -> None:
     """As by a tokenizer of the same pieces that has no such token: not in parts that some repair has cut."""
-    text = "no<|im_end|><|im_start|>output"
+    text = "no <|im_end|> <|im_start|> </think>output"
     expected = tiny.plain().encode(text, add_special_tokens=False)
-    assert template("spectrum-chatml").content.encode([text])[0].tolist() == expected
+    assert {"Ġ<|", "Ġ</"} <= set(tiny.plain().convert_ids_to_tokens(expected))
+    assert template("chat-chatml").content.encode([text])[0].tolist() == expected
+
+
+def test_colon_begins_as_the_tokenizer_begins_a_text() -> None:
+    """With a blank in front where that is its way; a label in the middle has none."""
+    tokenizer = tiny.blank_in_front("first")
+    [encoded] = open_template("colon", tokenizer).encode([Episode("t", (Example("yes"), Example("no")))])
+    label = tokenizer.encode("Output:", add_special_tokens=False)
+    assert encoded.ids[1 : len(label) + 1].tolist() == label
+    assert template("colon-prepend").content.decode(encoded.ids) == "<bos> Output: yes\n\nOutput: no\n\n"
 
 
 def test_thoughts_that_are_not_marked_as_special_are_control_and_tags_of_html_are_not() -> None:

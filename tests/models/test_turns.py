@@ -45,6 +45,9 @@ def test_several_families_are_decided_by_the_template_or_not_at_all() -> None:
     assert find_turns(both) == FAMILIES["gemma"]
     both.chat_template = tiny.CHATML_CHAT
     assert find_turns(both) == FAMILIES["chatml"]
+    refuses = "{% if messages | length > 1 %}{{ raise_exception('one at a time') }}{% endif %}"
+    both.chat_template = refuses + tiny.GEMMA_CHAT  # shows no two turns, but which tokens it uses
+    assert find_turns(both) == FAMILIES["gemma"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ LINES = [
     "description input output user assistant model system",
     "The rater liked the second answer; the first one was too long.",
     "Say what you would pay for a bridge, a bus or a library.",
+    "<| <| <| <| <| </ </ </ </ </",  # so that control tokens' names have pieces of several characters
 ] * 4
 TURNS = {
     "gemma": ("<start_of_turn>", "<end_of_turn>"),

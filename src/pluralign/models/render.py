@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from pluralign.models.content import ContentTokenizer
@@ -29,14 +30,9 @@ def render_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerFast | Content
         for number, scored in zip(encoded.ids.tolist(), encoded.is_loss.tolist(), strict=True)
     ]
     shown: list[tuple[str, TokenKind]] = []
-    for (kind, _), run in groupby(zip(kinds, encoded.ids.tolist(), encoded.example_index.tolist(), strict=True), key=_run):
-        shown += [(text, kind) for text in _texts([number for _, number, _ in run], content)]
+    for kind, run in groupby(zip(kinds, encoded.ids.tolist(), strict=True), key=itemgetter(0)):
+        shown += [(text, kind) for text in _texts([number for _, number in run], content)]
     return shown
-
-
-def _run(token: tuple[TokenKind, int, int]) -> tuple[TokenKind, int]:
-    kind, _, example = token
-    return kind, example
 
 
 def _texts(ids: list[int], content: ContentTokenizer) -> list[str]:
