@@ -158,15 +158,15 @@ class _Work:
         self.keep(f"examples:{n}", self.model.predict_proba(self.queries, given=given))
 
     def judge_candidates(self) -> None:
-        """Loss of every rater's given (and of all her) ratings under the predictions made for each candidate rater."""
+        """Loss of every rater's given ratings under the predictions made for each candidate, a training rater."""
         rng = np.random.default_rng(self.task.seed)
         n = min(self.task.n_candidates, len(self.model.trained_))
         candidates = np.sort(rng.choice(self.model.trained_, n, replace=False))
         beliefs = self.model.rater_beliefs_
         ratings, is_fit = self.ratings, self.task.split.is_fit
         self.losses = np.zeros((ratings.n_raters, n))
-        for c, rater in enumerate(candidates):
-            self.losses[:, c] = self._losses_under(self.model.predict_grid(ratings.items, _one(beliefs, rater)), is_fit)[:, 0]
+        for c, rater in enumerate(candidates[:, None]):
+            self.losses[:, c] = self._losses_under(self.model.predict_grid(ratings.items, beliefs.take(rater)), is_fit)[:, 0]
         has_eval = np.bincount(ratings.rater_index[self.task.split.is_eval], minlength=ratings.n_raters) > 0
         self.split_train = np.flatnonzero(self.task.is_train & has_eval)
         in_train = self.task.is_train[ratings.rater_index]
@@ -198,7 +198,7 @@ class _Work:
         for the cluster, assign again, and go on while the training raters' loss falls.
         """
         assigned, best = found.assign(self.losses), math.inf
-        grid = self._grid(self._group_effects(self.given_beliefs, assigned, k, iterations=5), k)
+        kept = grid = self._grid(self._group_effects(self.given_beliefs, assigned, k, iterations=5), k)
         for _ in range(MAX_REFINEMENTS):
             losses = self._losses_under(grid, self.task.split.is_fit)
             total = float(losses[self.split_train].min(axis=1).sum())
@@ -210,7 +210,7 @@ class _Work:
 
     def _group_effects(self, beliefs: Beliefs, assigned: IntArray, k: int, *, iterations: int = 20) -> GroupEffects:
         mine = Membership(assigned[self.split_train, None], (k,))
-        return fit_group_effects(_some(beliefs, self.split_train), self.model.spread_, mine, iterations=iterations)
+        return fit_group_effects(beliefs.take(self.split_train), self.model.spread_, mine, iterations=iterations)
 
     def _grid(self, effects: GroupEffects, n_groups: int) -> FloatArray:
         """[groups, items, options]"""
@@ -231,14 +231,6 @@ class _Work:
         losses = -np.log(grid[:, item[known], rating[known]])
         sums = unit_sums(losses.T, place, len(raters))[0]
         self.tables.append(GroupTable(representation=representation, rater=raters, group=group[raters], losses=sums))
-
-
-def _some(beliefs: Beliefs, units: IntArray) -> Beliefs:
-    return Beliefs(beliefs.mean[units], beliefs.cov[units])
-
-
-def _one(beliefs: Beliefs, unit: int) -> Beliefs:
-    return Beliefs(beliefs.mean[unit : unit + 1], beliefs.cov[unit : unit + 1])
 
 
 def records_of(result: FoldResult, ratings: Ratings, *, seed: int, fold: int) -> pl.DataFrame:

@@ -233,7 +233,7 @@ class MixedModel:
     def attribute_effects(self, membership: Membership) -> GroupEffects:
         """What the training raters' levels of attributes tell about u; `membership` has all raters of the training table."""
         self._check_fitted()
-        beliefs = _of(self.rater_beliefs_, self.trained_)
+        beliefs = self.rater_beliefs_.take(self.trained_)
         return fit_group_effects(beliefs, self.spread_, membership.take(self.trained_))
 
     def beliefs_from_attributes(self, queries: Ratings, attributes: Sequence[str]) -> Beliefs:
@@ -305,13 +305,13 @@ class _Fitting:
         )
         before = np.r_[np.diag(self.spread), np.diag(self.item_prior.spread)]
         self._learn_raters()
-        self.item_prior = learn_linear_prior(self.item_prior, _of(self.items, self.rated_items), self.x[self.rated_items])
+        self.item_prior = learn_linear_prior(self.item_prior, self.items.take(self.rated_items), self.x[self.rated_items])
         after = np.r_[np.diag(self.spread), np.diag(self.item_prior.spread)]
         return float(np.abs(after - before).max() / before.max())
 
     def _learn_raters(self) -> None:
         """The spread between raters, and their mean, which is moved to the items: b + X mean(u) says the same."""
-        messages = messages_of(_of(self.raters, self.rated_raters), self.spread)
+        messages = messages_of(self.raters.take(self.rated_raters), self.spread)
         mean, self.spread = learn_population(messages, self.spread, steps=POPULATION_STEPS)
         posterior = messages.posterior(mean, self.spread)
         self.raters.mean[self.rated_raters] = posterior.mean - mean
@@ -330,10 +330,6 @@ class _Fitting:
 def _check_shared(queries: Ratings, other: Ratings | None) -> None:
     if other is not None and other.raters is not queries.raters and other.rater_ids != queries.rater_ids:
         raise DataError(queries.name, "queries and what is known must share one table of raters (take both from one Ratings).")
-
-
-def _of(beliefs: Beliefs, units: IntArray) -> Beliefs:
-    return Beliefs(beliefs.mean[units], beliefs.cov[units])
 
 
 def _sum(of_raters: Beliefs, items: Beliefs, item_index: IntArray) -> Beliefs:

@@ -62,6 +62,10 @@ class Beliefs:
     cov: FloatArray
     """[units, effects, effects]"""
 
+    def take(self, units: IntArray) -> Beliefs:
+        """About these units only, in this order."""
+        return Beliefs(self.mean[units], self.cov[units])
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
