@@ -43,7 +43,7 @@ IntArray = npt.NDArray[np.int64]
 
 SUSPICIOUS_SHARE = 0.7
 """Of the information of the most past ratings: an attribute that tells more is asked whether it was computed from them."""
-MAX_RATER_CELLS = 2e9
+MAX_RATER_CELLS = 2e8
 """Ratings times resamples beyond which resampling raters for alpha uses fewer resamples."""
 
 
@@ -114,7 +114,7 @@ def _spread(index: IntArray) -> list[int]:
 def _agreement(ratings: Ratings, seed: int, n_resamples: int) -> Agreement:
     counts = item_option_counts(ratings.item_index, ratings.rating_index, n_items=ratings.n_items, n_options=ratings.n_options)
     values = ratings.scale.values if ratings.scale.kind == "interval" else None
-    fewer = max(100, min(n_resamples, int(MAX_RATER_CELLS / max(1, len(ratings)) / 10)))
+    fewer = max(100, min(n_resamples, int(MAX_RATER_CELLS / max(1, len(ratings)))))
 
     def alpha(resample: str, n: int) -> Estimate:
         return krippendorff_alpha_estimate(

@@ -6,7 +6,8 @@
 
 What a text cannot say (or where there is none) the answers of others often do; and where ratings are few, the text does.
 Fitted by variational inference, in closed form; missing ratings are missing, not zero. Factors that explain nothing are
-shrunk away; how many there are is chosen by how well they predict residuals of training raters who were kept out.
+shrunk away; how many there are is chosen by how well they predict residuals of training raters who were kept out
+(and `mixed` keeps them only where they help the whole model).
 
 Sources: Salakhutdinov & Mnih 2008, Bayesian probabilistic matrix factorisation (here variational: Lim & Teh 2007);
 Agarwal & Chen 2009, Regression-based latent factor models (the prior from features).

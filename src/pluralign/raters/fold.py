@@ -47,6 +47,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 MAX_REFINEMENTS = 30
+"""Most rounds of predicting for clusters and assigning raters again; it settles in far fewer."""
 
 Progress = Callable[[str, int, int], None]
 
