@@ -4,6 +4,7 @@
     ├── DataError                what came in cannot be used: a file, a table, a rating, a scale
     ├── UsageError               a call that cannot be right whatever the data are: an unknown name, a value out of range
     ├── NotFittedError           predictions asked of a model that has not been fitted
+    ├── ModelError               a model or a server cannot do what was asked of it
     ├── MissingExtraError        an optional dependency is needed; the message prints the install line
     └── RunError                 a run folder cannot be used: another configuration, a file it did not write
 
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Sequence
 __all__ = [
     "DataError",
     "MissingExtraError",
+    "ModelError",
     "NotFittedError",
     "PluralignError",
     "RunError",
@@ -58,6 +60,10 @@ class UsageError(PluralignError):
 
 class NotFittedError(PluralignError):
     """`fit` has to come before predictions."""
+
+
+class ModelError(PluralignError):
+    """A model that cannot be opened, or that cannot do what was asked; the message names the way round."""
 
 
 class MissingExtraError(PluralignError):

@@ -1,7 +1,17 @@
-"""Language models as conditional distributions over an episode's next output; so far how they read an episode."""
+"""Language models as conditional distributions over an episode's next output."""
 
 from pluralign.models.chat import ChatStyle, chat_messages
 from pluralign.models.content import ContentTokenizer
+from pluralign.models.opening import ModelSettings, open_model
+from pluralign.models.protocol import (
+    LanguageModel,
+    OptionLogprobs,
+    OutputLogprobs,
+    Query,
+    Sample,
+    SamplingSettings,
+    Usage,
+)
 from pluralign.models.render import TokenKind, render_tokens
 from pluralign.models.templates import Encoded, Template, open_template
 from pluralign.models.turns import open_tokenizer
@@ -10,9 +20,18 @@ __all__ = [
     "ChatStyle",
     "ContentTokenizer",
     "Encoded",
+    "LanguageModel",
+    "ModelSettings",
+    "OptionLogprobs",
+    "OutputLogprobs",
+    "Query",
+    "Sample",
+    "SamplingSettings",
     "Template",
     "TokenKind",
+    "Usage",
     "chat_messages",
+    "open_model",
     "open_template",
     "open_tokenizer",
     "render_tokens",
