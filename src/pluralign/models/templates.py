@@ -13,7 +13,7 @@ Source: Sorensen et al. 2025, Spectrum Tuning (arXiv 2510.06084), for the format
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,8 @@ class Template:
         self.name = name
         self.content = content
         self._layout = layout
+        self._end_is_control = content.control_ids.issuperset(layout.end_ids)
+        self._end_text = content.decode(layout.end_ids)
 
     @property
     def end_ids(self) -> tuple[int, ...]:
@@ -101,6 +103,26 @@ class Template:
             raise DataError("options", faults)
         end = np.array(self.end_ids, dtype=np.int32)
         return [np.concatenate([ids, end]) for ids in found[:n]]
+
+    def has_ended(self, ids: Sequence[int], stop_ids: Collection[int] = ()) -> bool:
+        """Whether the last of these ids, drawn behind a prompt one by one, ends the output.
+
+        An end that is plain text (a blank line) may come in other tokens than it is written in: it counts by its text.
+        `stop_ids`, such as the end of a document, end an output too.
+        """
+        if not ids:
+            return False
+        if ids[-1] in stop_ids or tuple(ids[-len(self.end_ids) :]) == self.end_ids:
+            return True
+        return not self._end_is_control and self._end_text in self.content.decode(ids[-len(self._end_text) - 1 :])
+
+    def read_output(self, ids: Sequence[int], stop_ids: Collection[int] = ()) -> str:
+        """The output's text in ids that were drawn behind a prompt, without its end and what one token said beyond it."""
+        if self.has_ended(ids, stop_ids):
+            size = len(self.end_ids) if tuple(ids[-len(self.end_ids) :]) == self.end_ids else int(ids[-1] in stop_ids)
+            ids = ids[: len(ids) - size]
+        text = self.content.decode(ids).removeprefix(self._layout.output_text(""))
+        return text if self._end_is_control else text.partition(self._end_text)[0]
 
     def _encode(self, written: list[list[Piece]]) -> list[Encoded]:
         texts = [piece.content for pieces in written for piece in pieces if isinstance(piece.content, str)]

@@ -52,14 +52,14 @@ FAMILIES = {
 }
 
 
-def open_tokenizer(name: str) -> PreTrainedTokenizerFast:
+def open_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a local folder or hub id; code that comes with a model is never run."""
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", extra="local") from error
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"no tokenizer can be opened from '{name}': {error}") from error
     if not tokenizer.is_fast:

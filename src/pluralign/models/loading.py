@@ -1,0 +1,168 @@
+"""Opens a causal model's weights: safetensors only, no code from the model's folder, in the precision that suits the device."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pluralign.errors import ModelError
+from pluralign.files import hash_file
+from pluralign.models.attention import NAME
+from pluralign.models.forward import Forward, PlainForward, TreeForward, register_attention
+from pluralign.models.plan import Limits
+from pluralign.models.scorer import TokenScorer
+
+__all__ = ["Loaded", "load_model", "prepare", "quick_dtype", "suitable_limits", "weights_hash"]
+
+PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
+"""Nats by which the two ways of running a model may differ on the probe."""
+ROW_TOKENS, ROW_TOKENS_ON_DEVICE = 256, 1536
+MOST_BATCH_TOKENS, MOST_BATCH_TOKENS_ON_DEVICE = 2048, 65_536
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A model that is ready to score."""
+
+    forward: Forward
+    limits: Limits
+    model: Any
+    dtype: torch.dtype
+    note: str | None
+    """Why the model is run the plain way; None where prefixes are shared."""
+
+    @property
+    def most_tokens(self) -> int | None:
+        """The longest sequence that the model takes; None where it does not say."""
+        config = self.model.config.get_text_config()
+        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+
+    @property
+    def end_of_text_ids(self) -> frozenset[int]:
+        """What the model ends a text with, as its configuration says."""
+        found: set[int] = set()
+        for config in (self.model.generation_config, self.model.config.get_text_config()):
+            ids = getattr(config, "eos_token_id", None)
+            found |= {ids} if isinstance(ids, int) else set(ids or ())
+        return frozenset(found)
+
+
+def load_model(
+    name: str,
+    *,
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    memory_gib: float = 0.75,
+) -> Loaded:
+    """The model in this folder or under this hub id; at most `memory_gib` are taken beside its weights.
+
+    Raises ModelError where it cannot be loaded.
+    """
+    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    precision = quick_dtype(place) if dtype == "auto" else getattr(torch, dtype)
+    model = _from_pretrained(name, precision, revision).to(place).eval()
+    return prepare(model, precision, memory_gib=memory_gib)
+
+
+def prepare(model: Any, dtype: torch.dtype, *, memory_gib: float = 0.75) -> Loaded:
+    """A model that is in memory, made ready: runs it with shared prefixes if a probe finds that this changes nothing."""
+    plain = PlainForward(model)
+    note = _why_plain(model, plain, dtype)
+    forward: Forward = plain if note else TreeForward(model)
+    return Loaded(forward, suitable_limits(model, forward, memory_gib), model, dtype, note)
+
+
+def quick_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on accelerators; on a CPU too if its products are there at least 1.5 times as quick as float32's."""
+    if device.type != "cpu":
+        return torch.bfloat16
+    seconds = {precision: _seconds(precision) for precision in (torch.float32, torch.bfloat16)}
+    return torch.bfloat16 if seconds[torch.float32] > 1.5 * seconds[torch.bfloat16] else torch.float32
+
+
+def suitable_limits(model: Any, forward: Forward, memory_gib: float) -> Limits:
+    """Half of the memory for a call's activations; the rest is for the prefix, scores and logits."""
+    config, on_cpu = model.config.get_text_config(), forward.device.type == "cpu"
+    width = config.hidden_size
+    inner = getattr(config, "intermediate_size", None) or 4 * width
+    numbers = 8 * width + 3 * inner + (0 if forward.shares_prefixes else 2 * config.vocab_size)
+    fits = int(memory_gib * 2**30 / 2 / (numbers * max(2, model.dtype.itemsize)))
+    most = MOST_BATCH_TOKENS if on_cpu else MOST_BATCH_TOKENS_ON_DEVICE
+    return Limits(row_tokens=ROW_TOKENS if on_cpu else ROW_TOKENS_ON_DEVICE, batch_tokens=max(64, min(fits, most)))
+
+
+def weights_hash(name: str, model: Any) -> str:
+    """What tells these weights from others: the hub's commit, or the contents of the folder's weights and configuration."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return str(getattr(model.config, "_commit_hash", None) or name)
+    files = sorted(f for f in folder.iterdir() if f.suffix == ".safetensors" or f.name == "config.json")
+    parts = [f"{f.name} {hash_file(f)}" for f in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _from_pretrained(name: str, dtype: torch.dtype, revision: str | None) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, revision=revision, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"{name}: no causal model can be loaded: {error}\n"
+            "Give a folder or hub id with config.json and weights as safetensors; code that comes with a model is never run."
+        ) from error
+
+
+def _why_plain(model: Any, plain: PlainForward, dtype: torch.dtype) -> str | None:
+    """Why this model's prefixes cannot be shared; None if they can, in which case its attention is now ours."""
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    if any(kind in str(rope) for kind in ("'dynamic'", "'longrope'")):
+        return "its positions are scaled by the length of the sequence"
+    expected = _probe(plain)
+    own = model.config._attn_implementation
+    try:
+        register_attention()
+        model.set_attn_implementation(NAME)
+        if model.config._attn_implementation != NAME:
+            return f"{type(model).__name__} has an attention of its own"
+        difference = float(np.abs(_probe(TreeForward(model)) - expected).max())
+        if difference <= PROBE_TOLERANCE[dtype]:
+            return None
+        why = f"results would differ by {difference:.2g} nats"
+    except (NotImplementedError, RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+        why = f"{type(error).__name__}: {error}"
+    model.set_attn_implementation(own)
+    return why
+
+
+def _probe(forward: Forward) -> npt.NDArray[np.float64]:
+    """Log-probabilities in a small tree that takes every path of the plan."""
+    n_ids = forward.model.config.get_text_config().vocab_size
+    ids = (np.arange(40) * 7919 % (n_ids - 3) + 2).astype(np.int32)
+    sequences = [
+        np.concatenate([ids[:cut], ids[end - 3 : end]]) for cut, end in ((20, 30), (20, 35), (24, 33), (36, 40), (2, 9))
+    ]
+    is_read = [np.arange(len(one)) > 1 for one in sequences]
+    scorer = TokenScorer(forward, Limits(row_tokens=8, batch_tokens=32))
+    return np.concatenate([one.logprobs for one in scorer.score(sequences, is_read)])
+
+
+def _seconds(dtype: torch.dtype) -> float:
+    """Of a product, the best of five."""
+    a, b = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        times.append(time.perf_counter() - start)
+    return min(times)

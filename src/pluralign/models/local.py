@@ -1,0 +1,184 @@
+"""Models that run in this process: hf/FOLDER_OR_ID, with torch and transformers (the extra `local`).
+
+An option is scored with its end; what is shared by prompts and options is computed once (`scorer`). Probabilities are float32
+whatever the precision of the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pluralign.episodes import Episode
+from pluralign.errors import DataError
+from pluralign.models.content import IdArray
+from pluralign.models.loading import Loaded, load_model, weights_hash
+from pluralign.models.opening import ModelSettings
+from pluralign.models.protocol import OptionLogprobs, OutputLogprobs, Query, Sample, SamplingSettings, Usage
+from pluralign.models.sampling import draw_outputs
+from pluralign.models.scorer import TokenScorer, TokenScores
+from pluralign.models.templates import Encoded, Template, open_template
+from pluralign.models.turns import open_tokenizer
+
+__all__ = ["LocalModel"]
+
+SCORING = 1
+"""Raised when the same request may get another answer than before, so that remembered ones are not taken."""
+TOKENS_AT_ONCE = 1 << 22
+"""Tokens of the sequences that are made into one tree, shared ones counted each time: 16 MiB."""
+
+
+class LocalModel:
+    """A causal model with a template. Made by `open_model("hf/...")`, or of parts that are already in memory."""
+
+    def __init__(self, loaded: Loaded, template: Template, *, name: str, weights: str | None = None) -> None:
+        self.name = name
+        self.template = template
+        self.loaded = loaded
+        self.scorer = TokenScorer(loaded.forward, loaded.limits)
+        self._weights = weights
+
+    @classmethod
+    def open(cls, name: str, settings: ModelSettings) -> LocalModel:
+        """Raises ModelError or UsageError where weights, tokenizer or format do not go together."""
+        template = open_template(settings.format or "spectrum", open_tokenizer(name, settings.revision), chat=settings.chat)
+        loaded = load_model(
+            name,
+            dtype=settings.dtype,
+            device=settings.device,
+            revision=settings.revision,
+            memory_gib=settings.memory_gib,
+        )
+        return cls(loaded, template, name=f"hf/{name}")
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens needed, computed and drawn so far."""
+        return self.scorer.usage
+
+    def fingerprint(self) -> str:
+        """Weights, precision, kind of device, and what of the template is not in the tokens."""
+        if self._weights is None:
+            self._weights = weights_hash(self.name.removeprefix("hf/"), self.loaded.model)
+        parts = [SCORING, self._weights, self.loaded.dtype, self.loaded.forward.device.type, self.template.end_ids]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def request_bytes(self, asked: Sequence[Query | Episode]) -> list[bytes]:
+        """The token ids of each: prompt and options, or the episode and where it is scored."""
+        prompts = iter(self._prompts([one for one in asked if isinstance(one, Query)]))
+        encoded = iter(self.template.encode([one for one in asked if isinstance(one, Episode)]))
+        options: dict[tuple[str, ...] | None, list[IdArray]] = {None: []}
+        found = []
+        for one in asked:
+            if isinstance(one, Query):
+                some = (one.episode.options if one.options is None else one.options) or None
+                if some not in options:
+                    options[some] = self.template.encode_options(some or ())
+                found.append(_joined([next(prompts), *options[some]]))
+            else:
+                whole = next(encoded)
+                found.append(_joined([whole.ids, whole.is_loss, whole.example_index]))
+        return found
+
+    def option_logprobs(self, queries: Sequence[Query]) -> list[OptionLogprobs]:
+        """log p(option and its end | prompt) of every option of every query, in nats."""
+        prompts = self._prompts(queries)
+        written = {query.asked_options: self.template.encode_options(query.asked_options) for query in queries}
+        self._check_lengths([(p, written[q.asked_options]) for p, q in zip(prompts, queries, strict=True)], queries)
+        found: list[OptionLogprobs | None] = [None] * len(queries)
+        sizes = [len(p) * len(q.asked_options) for p, q in zip(prompts, queries, strict=True)]
+        for window in _windows(prompts, sizes):
+            sequences, is_read = [], []
+            for n in window:
+                for option in written[queries[n].asked_options]:
+                    sequences.append(np.concatenate([prompts[n], option]))
+                    is_read.append(np.arange(len(sequences[-1])) >= len(prompts[n]))
+            scored = iter(self.scorer.score(sequences, is_read))
+            for n in window:
+                options = queries[n].asked_options
+                found[n] = OptionLogprobs(options, np.array([next(scored).logprobs.sum() for _ in options]))
+        return [one for one in found if one is not None]
+
+    def output_logprobs(self, episodes: Sequence[Episode]) -> list[OutputLogprobs]:
+        """log p(output and its end | all before it) of every scored output, in nats; one pass for all k."""
+        encoded = self.template.encode(episodes)
+        self._check_episodes(encoded, episodes)
+        found: list[OutputLogprobs | None] = [None] * len(episodes)
+        for window in _windows([one.ids for one in encoded], [len(one) for one in encoded]):
+            scored = self.scorer.score([encoded[n].ids for n in window], [encoded[n].is_loss for n in window])
+            for n, tokens in zip(window, scored, strict=True):
+                found[n] = _by_output(encoded[n], tokens)
+        return [one for one in found if one is not None]
+
+    def sample(self, queries: Sequence[Query], settings: SamplingSettings) -> list[list[Sample]]:
+        """Outputs, each from random numbers of its own, keyed by seed, prompt and sample number."""
+        prompts = self._prompts(queries)
+        room = [np.zeros(settings.max_tokens, dtype=np.int32)]
+        self._check_lengths([(prompt, room) for prompt in prompts], queries)
+        return draw_outputs(self.scorer, self.template, prompts, settings, stop_ids=self.loaded.end_of_text_ids)
+
+    def _prompts(self, queries: Sequence[Query]) -> list[IdArray]:
+        return self.template.encode_prompts([query.episode for query in queries], [query.input for query in queries])
+
+    def _check_lengths(self, asked: Sequence[tuple[IdArray, list[IdArray]]], queries: Sequence[Query]) -> None:
+        lengths = [(len(prompt), max(map(len, behind))) for prompt, behind in asked]
+        self._refuse_long(
+            [
+                (sum(length), f"{length[0]:,} of the prompt and {length[1]:,} behind it", query.episode)
+                for length, query in zip(lengths, queries, strict=True)
+            ]
+        )
+
+    def _check_episodes(self, encoded: Sequence[Encoded], episodes: Sequence[Episode]) -> None:
+        self._refuse_long([(len(e), f"{len(e):,}", episode) for e, episode in zip(encoded, episodes, strict=True)])
+
+    def _refuse_long(self, lengths: Sequence[tuple[int, str, Episode]]) -> None:
+        """The last token of a sequence is never read by the model, so one more fits."""
+        most = self.loaded.most_tokens
+        faults = [
+            f"episode {n + 1} of {len(lengths)} ({episode.task}): {said} tokens, the model takes {most:,}; "
+            f"leave out examples (it has {len(episode.examples)}) or shorten its texts."
+            for n, (length, said, episode) in enumerate(lengths)
+            if most is not None and length > most + 1
+        ]
+        if faults:
+            raise DataError("context too long", [*faults[:20], *([f"and {len(faults) - 20} more"] if len(faults) > 20 else [])])
+
+
+def _by_output(encoded: Encoded, scores: TokenScores) -> OutputLogprobs:
+    """Sums over the tokens of each output."""
+    of_token = encoded.example_index[encoded.is_loss].astype(np.int64)
+    examples, first, n_tokens = np.unique(of_token, return_index=True, return_counts=True)
+    if not len(examples):
+        none = np.empty(0, dtype=np.int64)
+        return OutputLogprobs(none, np.empty(0), none, np.empty(0, dtype=np.bool_))
+    return OutputLogprobs(
+        example_index=examples,
+        logprobs=np.add.reduceat(scores.logprobs, first),
+        n_tokens=n_tokens.astype(np.int64),
+        is_argmax=np.logical_and.reduceat(scores.is_argmax, first),
+    )
+
+
+def _windows(keys: Sequence[IdArray], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Numbers of requests to make into one tree: neighbours in the order of their beginnings, so that they share much."""
+    window: list[int] = []
+    total = 0
+    for n in sorted(range(len(keys)), key=lambda n: keys[n].astype(">u4").tobytes()):
+        if window and total + sizes[n] > TOKENS_AT_ONCE:
+            yield window
+            window, total = [], 0
+        window.append(n)
+        total += sizes[n]
+    if window:
+        yield window
+
+
+def _joined(arrays: Sequence[npt.NDArray[Any]]) -> bytes:
+    """Lengths and contents, so that no two lists of arrays give the same bytes."""
+    lengths = np.array([len(arrays), *map(len, arrays)], dtype=np.int64)
+    return lengths.tobytes() + b"".join(array.astype(np.int32).tobytes() for array in arrays)
