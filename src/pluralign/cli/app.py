@@ -1,0 +1,91 @@
+"""The command line as a value, and its exit codes: 0 done, 1 a stated error, 2 wrong usage, 130 interrupted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cyclopts.config
+from cyclopts import App, CycloptsError
+
+from pluralign import __version__
+from pluralign.cli.printing import say
+from pluralign.cli.study import demo, inspect, study
+from pluralign.errors import PluralignError, UsageError
+
+__all__ = ["build_app", "main"]
+
+_HELP = """Measure, model and train language models for human variation: how probable is this answer, from this person,
+given what is known about them?"""
+
+
+def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") -> App:
+    """The command line as a value; `settings` are what flags take that are not given, `source` is where they are from."""
+    config = cyclopts.config.Dict(dict(settings or {}), use_commands_as_keys=False, source=source)
+    app = App(
+        "pluralign",
+        help=_HELP,
+        version=__version__,
+        config=config,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    app.command(study)
+    app.command(demo)
+    ratings = App("ratings", help="Look at tables of ratings.")
+    ratings.command(inspect)
+    app.command(ratings)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. `arguments` are those of the process if not given."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        settings, source = _settings(tokens)
+        code = build_app(settings, source=source)(tokens, exit_on_error=False, print_error=False)
+    except (CycloptsError, UsageError) as error:
+        say(f"error: {error}\nSee: pluralign {''.join(_verbs(tokens))}--help")
+        return 2
+    except PluralignError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted. Finished steps are kept: the same command with the same --out goes on from there.")
+        return 130
+    return code or 0
+
+
+def _settings(tokens: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """The content of the --config file, and its path. Read before the flags are, since it is what they default to."""
+    path = ""
+    for token, following in itertools.pairwise([*tokens, ""]):
+        if token == "--config":
+            path = following
+        elif token.startswith("--config="):
+            path = token.removeprefix("--config=")
+    if not path:
+        return {}, ""
+    readers = {".toml": tomllib.loads, ".json": json.loads}
+    if Path(path).suffix not in readers:
+        raise UsageError(f"--config {path}: its name has to end in .toml or .json")
+    try:
+        content = readers[Path(path).suffix](Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {path}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {path}: need names and values, as in seed = 1; got {type(content).__name__}")
+    return content, path
+
+
+def _verbs(tokens: Sequence[str]) -> list[str]:
+    """The commands at the start, each with a space after it."""
+    known: dict[str, tuple[str, ...]] = {"study": (), "demo": (), "ratings": ("inspect",)}
+    if not tokens or tokens[0] not in known:
+        return []
+    return [f"{token} " for token in tokens[:2] if token in known or token in known[tokens[0]]]
