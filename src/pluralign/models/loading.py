@@ -23,6 +23,7 @@ __all__ = ["Loaded", "load_model", "prepare", "quick_dtype", "suitable_limits", 
 
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 """Nats by which the two ways of running a model may differ on the probe."""
+CPU_MEMORY_GIB = 0.75
 ROW_TOKENS, ROW_TOKENS_ON_DEVICE = 256, 1536
 MOST_BATCH_TOKENS, MOST_BATCH_TOKENS_ON_DEVICE = 2048, 65_536
 
@@ -60,11 +61,11 @@ def load_model(
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
     revision: str | None = None,
-    memory_gib: float = 0.75,
+    memory_gib: float | None = None,
 ) -> Loaded:
-    """The model in this folder or under this hub id; at most `memory_gib` are taken beside its weights.
+    """The model in this folder or under this hub id; about `memory_gib` are taken beside its weights.
 
-    Raises ModelError where it cannot be loaded.
+    Not given, it is 0.75 on a CPU and half of what is free on an accelerator. Raises ModelError where it cannot be loaded.
     """
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     precision = quick_dtype(place) if dtype == "auto" else getattr(torch, dtype)
@@ -72,7 +73,7 @@ def load_model(
     return prepare(model, precision, memory_gib=memory_gib)
 
 
-def prepare(model: Any, dtype: torch.dtype, *, memory_gib: float = 0.75) -> Loaded:
+def prepare(model: Any, dtype: torch.dtype, *, memory_gib: float | None = None) -> Loaded:
     """A model that is in memory, made ready: runs it with shared prefixes if a probe finds that this changes nothing."""
     plain = PlainForward(model)
     note = _why_plain(model, plain, dtype)
@@ -88,15 +89,23 @@ def quick_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if seconds[torch.float32] > 1.5 * seconds[torch.bfloat16] else torch.float32
 
 
-def suitable_limits(model: Any, forward: Forward, memory_gib: float) -> Limits:
-    """Half of the memory for a call's activations; the rest is for the prefix, scores and logits."""
+def suitable_limits(model: Any, forward: Forward, memory_gib: float | None) -> Limits:
+    """Half of the memory for a call's activations or the rows that are drawn; the rest for the prefix, scores and logits."""
     config, on_cpu = model.config.get_text_config(), forward.device.type == "cpu"
+    if memory_gib is None:
+        on_cuda = forward.device.type == "cuda"
+        memory_gib = torch.cuda.mem_get_info(forward.device)[0] / 2**31 if on_cuda else CPU_MEMORY_GIB
+    half = memory_gib * 2**30 / 2
     width = config.hidden_size
     inner = getattr(config, "intermediate_size", None) or 4 * width
     numbers = 8 * width + 3 * inner + (0 if forward.shares_prefixes else 2 * config.vocab_size)
-    fits = int(memory_gib * 2**30 / 2 / (numbers * max(2, model.dtype.itemsize)))
+    fits = int(half / (numbers * model.dtype.itemsize))
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    per_head = getattr(config, "head_dim", None) or width // config.num_attention_heads
+    kept = int(half / (2 * config.num_hidden_layers * heads * per_head * model.dtype.itemsize))
     most = MOST_BATCH_TOKENS if on_cpu else MOST_BATCH_TOKENS_ON_DEVICE
-    return Limits(row_tokens=ROW_TOKENS if on_cpu else ROW_TOKENS_ON_DEVICE, batch_tokens=max(64, min(fits, most)))
+    rows = ROW_TOKENS if on_cpu else ROW_TOKENS_ON_DEVICE
+    return Limits(row_tokens=rows, batch_tokens=max(64, min(fits, most)), cache_tokens=max(64, kept))
 
 
 def weights_hash(name: str, model: Any) -> str:

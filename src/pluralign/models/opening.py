@@ -31,8 +31,8 @@ class ModelSettings:
     """Local models: bfloat16 on accelerators; on a CPU what is faster there, measured when the model is opened."""
     device: str = "auto"
     """Local models: "cpu", "cuda", "cuda:1", ...; the first accelerator if there is one."""
-    memory_gib: float = 0.75
-    """Local models: most memory beside the weights, for caches, scores and logits."""
+    memory_gib: float | None = None
+    """Local models: memory beside the weights. Default: 0.75 on a CPU, half of what is free on an accelerator."""
     base_url: str | None = None
     """Servers: the root of an OpenAI-compatible API."""
     tokenizer: str | None = None

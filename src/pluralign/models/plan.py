@@ -31,6 +31,8 @@ IntArray = npt.NDArray[np.int64]
 
 MAX_PADDING = 1.05
 """A batch's tokens with padding, at most, beside those without, while more than a few rows are left."""
+SHORT_ROW = 64
+"""Rows up to this length cost no more than shorter ones, and are easier to fill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Limits:
     """The largest tree that is one row."""
     batch_tokens: int
     """Tokens, with padding, in one call."""
+    cache_tokens: int = 4096
+    """Tokens of rows that are drawn together, whose keys and values are kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +154,7 @@ def _batches(trees: list[Node], limits: Limits, *, is_behind_prefix: bool) -> It
 def _packed(trees: list[Node]) -> list[Row]:
     """Trees side by side in rows as long as the longest, each where it leaves the least room (best fit decreasing)."""
     ordered = sorted(trees, key=lambda tree: -tree.n_below)
+    size = max(ordered[0].n_below, SHORT_ROW) if ordered else 0
     bins: list[list[Node]] = []
     free: list[tuple[int, int]] = []  # room left and the bin's number, sorted
     for tree in ordered:
@@ -158,7 +163,7 @@ def _packed(trees: list[Node]) -> list[Row]:
             room, number = free.pop(at)
             bins[number].append(tree)
         else:
-            room, number = ordered[0].n_below, len(bins)
+            room, number = size, len(bins)
             bins.append([tree])
         bisect.insort(free, (room - tree.n_below, number))
     return [Row(trees, sum(tree.n_below for tree in trees)) for trees in bins]

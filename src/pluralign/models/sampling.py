@@ -18,11 +18,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pluralign.errors import ModelError
 from pluralign.models.attention import Layers, View
 from pluralign.models.content import IdArray
 from pluralign.models.protocol import FinishReason, Sample, SamplingSettings
-from pluralign.models.scorer import TokenScorer
+from pluralign.models.scorer import TokenScorer, is_out_of_memory
 from pluralign.models.templates import Template
+from pluralign.models.trie import common_length
 
 __all__ = ["choose", "draw_outputs", "stream", "truncated"]
 
@@ -34,24 +36,14 @@ BLOCK = 1024
 def draw_outputs(
     scorer: TokenScorer, template: Template, prompts: Sequence[IdArray], settings: SamplingSettings, *, stop_ids: frozenset[int]
 ) -> list[list[Sample]]:
-    """`settings.n` outputs for each prompt [tokens]; `stop_ids` end an output as the format's own end does."""
-    found: list[list[Sample]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda n: prompts[n].astype(">u4").tobytes())
-    if not scorer.forward.shares_prefixes:
-        for n in order:
-            found[n] = _Drawing(scorer, template, settings, stop_ids, [prompts[n]]).plain()
-    elif settings.n > FEW:
-        prefix = Layers()
-        previous = np.empty(0, dtype=np.int32)
-        for n in order:
-            found[n] = _Drawing(scorer, template, settings, stop_ids, [prompts[n]]).behind(prefix, previous)
-            previous = prompts[n]
-    else:
-        for group in _groups(order, prompts, scorer, settings):
-            drawn = _Drawing(scorer, template, settings, stop_ids, [prompts[n] for n in group]).side_by_side()
-            for place, n in enumerate(group):
-                found[n] = drawn[place * settings.n : (place + 1) * settings.n]
-    return found
+    """`settings.n` outputs for each prompt [tokens]; `stop_ids` end an output as the format's own end does.
+
+    Raises ModelError when memory does not suffice for one output.
+    """
+    drawing = _Drawing(scorer, template, prompts, settings, stop_ids)
+    for together in drawing.plan():
+        drawing.draw(together)
+    return [[drawing.found[n, i] for i in range(settings.n)] for n in range(len(prompts))]
 
 
 def stream(seed: int, prompt: IdArray, number: int) -> np.random.Generator:
@@ -90,10 +82,15 @@ def choose(probabilities: Tensor, uniform: Tensor) -> Tensor:
     return block * BLOCK + torch.minimum(place, last)
 
 
+_Which = tuple[int, int]
+"""The prompt's number and the sample's."""
+
+
 @dataclass(slots=True, eq=False)
 class _Output:
     """A sample in the making."""
 
+    which: _Which
     prompt: IdArray
     random: np.random.Generator
     ids: list[int] = field(default_factory=list)
@@ -102,83 +99,139 @@ class _Output:
 
 
 class _Drawing:
-    """The outputs of some prompts, drawn together."""
+    """Outputs being drawn; `found` are those that are finished."""
 
     def __init__(
         self,
         scorer: TokenScorer,
         template: Template,
+        prompts: Sequence[IdArray],
         settings: SamplingSettings,
         stop_ids: frozenset[int],
-        prompts: Sequence[IdArray],
     ) -> None:
-        self.scorer, self.forward, self.template, self.settings = scorer, scorer.forward, template, settings
-        self.stop_ids = stop_ids
-        self.prompts = prompts
-        self.outputs = [_Output(p, stream(settings.seed, p, i)) for p in prompts for i in range(settings.n)]
+        self.scorer, self.forward, self.device = scorer, scorer.forward, scorer.forward.device
+        self.template, self.prompts, self.settings, self.stop_ids = template, prompts, settings, stop_ids
+        self.found: dict[_Which, Sample] = {}
+        self.prefix, self.prefix_ids = Layers(), np.empty(0, dtype=np.int32)
 
-    def behind(self, prefix: Layers, previous: IdArray) -> list[Sample]:
-        """One prompt, computed into `prefix`, which still holds the prompt before it."""
-        [prompt] = self.prompts
-        shared = min(_common(previous, prompt), len(prompt) - 1, prefix.length)
-        prefix.length = shared
+    def plan(self) -> Iterator[list[_Which]]:
+        """Which outputs are drawn together: all of a prompt that there is room for, or a few each of several prompts."""
+        n, room = self.settings.n, self.scorer.limits.cache_tokens
+        order = sorted(range(len(self.prompts)), key=lambda p: self.prompts[p].astype(">u4").tobytes())
+        if n > FEW or not self.forward.shares_prefixes:
+            at_once = max(1, room // self.settings.max_tokens)
+            for p in order:
+                yield from ([(p, i) for i in range(first, min(first + at_once, n))] for first in range(0, n, at_once))
+            return
+        together: list[_Which] = []
+        longest = 0
+        for p in sorted(order, key=lambda p: len(self.prompts[p])):
+            longest, rows = len(self.prompts[p]), len(together) + n
+            full = rows * (longest + self.settings.max_tokens) > room or rows * longest > n * self.scorer.limits.batch_tokens
+            if together and full:
+                yield together
+                together = []
+            together += [(p, i) for i in range(n)]
+        if together:
+            yield together
+
+    def draw(self, together: list[_Which]) -> None:
+        """Draws these outputs; the halves one after the other if memory does not suffice."""
+        if not together:
+            return
+        outputs = [_Output((p, i), self.prompts[p], stream(self.settings.seed, self.prompts[p], i)) for p, i in together]
+        try:
+            self._draw_all(outputs)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.prefix, self.prefix_ids = Layers(), np.empty(0, dtype=np.int32)
+            if len(together) == 1:
+                raise ModelError(
+                    f"memory does not suffice to draw one output of {self.settings.max_tokens} tokens behind a prompt of "
+                    f"{len(outputs[0].prompt)} on {self.device}; lower max_tokens or shorten the episode."
+                ) from error
+            half = len(together) // 2
+            self.draw(together[:half])
+            self.draw(together[half:])
+            return
+        for one in outputs:
+            text = self.template.read_output(one.ids, self.stop_ids)
+            self.found[one.which] = Sample(text, one.finish_reason or "length", n_tokens=len(one.ids), logprob=one.logprob)
+
+    def _draw_all(self, outputs: list[_Output]) -> None:
+        if not self.forward.shares_prefixes:
+            self._plain(outputs)
+        elif all(one.prompt is outputs[0].prompt for one in outputs):
+            self._behind_one_prompt(outputs)
+        else:
+            self._side_by_side(outputs)
+
+    def _behind_one_prompt(self, outputs: list[_Output]) -> None:
+        """The prompt is computed into the prefix, of which what the prompt before it shares is kept."""
+        prompt, rows = outputs[0].prompt, len(outputs)
+        shared = min(common_length(self.prefix_ids, prompt), len(prompt) - 1)
+        self.prefix.length, self.prefix_ids = shared, prompt
+        self.scorer.usage.tokens_needed += len(prompt) - shared
         states = torch.empty(0)
         for start in range(shared, len(prompt), self.scorer.limits.batch_tokens):
             part = prompt[None, start : start + self.scorer.limits.batch_tokens]
-            position = torch.arange(start, start + part.shape[1], device=self.forward.device)[None]
-            states = self._states(_tensor(part, self.forward.device), View(position, prefix=prefix, keep=prefix))
-        first = states[:, -1].expand(len(self.outputs), -1)
-        start_at = torch.full((len(self.outputs),), len(prompt), device=self.forward.device)
-        past = torch.empty(len(self.outputs), 0, dtype=torch.int64, device=self.forward.device)
-        return self._decode(first, start_at, past, Layers(), prefix)
+            position = torch.arange(start, start + part.shape[1], device=self.device)[None]
+            states = self._states(self._tensor(part), View(position, prefix=self.prefix, keep=self.prefix))
+        past = torch.empty(rows, 0, dtype=torch.int64, device=self.device)
+        start_at = torch.full((rows,), len(prompt), device=self.device)
+        self._decode(outputs, states[:, -1].expand(rows, -1), start_at, past, Layers(), self.prefix)
 
-    def side_by_side(self) -> list[Sample]:
-        """Several prompts, each row with its own prompt's cache."""
-        device, n = self.forward.device, self.settings.n
-        lengths = torch.tensor([len(prompt) for prompt in self.prompts], device=device)
-        size = int(lengths.max())
-        ids = np.zeros((len(self.prompts), size), dtype=np.int64)
-        for row, prompt in zip(ids, self.prompts, strict=True):
+    def _side_by_side(self, outputs: list[_Output]) -> None:
+        """Several prompts, each computed once; each row has a copy of its own prompt's cache."""
+        numbers = list(dict.fromkeys(one.which[0] for one in outputs))
+        prompts = [self.prompts[p] for p in numbers]
+        lengths = self._tensor(np.array([len(prompt) for prompt in prompts]))
+        ids = np.zeros((len(prompts), max(map(len, prompts))), dtype=np.int64)
+        for row, prompt in zip(ids, prompts, strict=True):
             row[: len(prompt)] = prompt
-        position = torch.arange(size, device=device).expand(len(ids), size)
+        self.scorer.usage.tokens_needed += sum(map(len, prompts))
+        position = torch.arange(ids.shape[1], device=self.device).expand(ids.shape)
         rows = Layers()
-        states = self._states(torch.from_numpy(ids).to(device), View(position, keep=rows))
-        last = states[torch.arange(len(ids), device=device), lengths - 1]
+        states = self._states(self._tensor(ids), View(position, keep=rows))
+        last = states[torch.arange(len(ids), device=self.device), lengths - 1]
         past = torch.where(position < lengths[:, None], position, -1)
-        copies = torch.arange(len(ids), device=device).repeat_interleave(n)
-        if n > 1:
-            rows.take(copies)
-        return self._decode(last[copies], lengths[copies], past[copies], rows, None)
+        copies = self._tensor(np.array([numbers.index(one.which[0]) for one in outputs]))
+        rows.take(copies)
+        self._decode(outputs, last[copies], lengths[copies], past[copies], rows, None)
 
-    def plain(self) -> list[Sample]:
+    def _plain(self, outputs: list[_Output]) -> None:
         """For models whose prefixes cannot be shared: every step computes every row from its beginning."""
-        active = self.outputs
+        active = outputs
         while active:
             rows = [np.concatenate([one.prompt, np.array(one.ids, dtype=np.int32)]) for one in active]
-            ids = _tensor(np.stack(rows), self.forward.device)  # rows of one prompt have equal lengths
-            position = torch.arange(ids.shape[1], device=self.forward.device).expand(ids.shape)
-            self._draw(active, self._states(ids, View(position))[:, -1])
+            ids = self._tensor(np.stack(rows))  # rows of one prompt have equal lengths
+            position = torch.arange(ids.shape[1], device=self.device).expand(ids.shape)
+            self._draw_tokens(active, self._states(ids, View(position))[:, -1])
+            self.scorer.usage.tokens_needed += len(active)
             active = [one for one in active if one.finish_reason is None]
-        return self._finished()
 
-    def _decode(self, states: Tensor, position: Tensor, past: Tensor, rows: Layers, prefix: Layers | None) -> list[Sample]:
+    def _decode(
+        self, outputs: list[_Output], states: Tensor, position: Tensor, past: Tensor, rows: Layers, prefix: Layers | None
+    ) -> None:
         """Draws until every output has ended; `past` [rows, kept] are the positions of what `rows` holds."""
-        active = self.outputs
+        active = outputs
         while True:
-            drawn = self._draw(active, states)
+            drawn = self._draw_tokens(active, states)
             going = [n for n, one in enumerate(active) if one.finish_reason is None]
             if not going:
-                return self._finished()
+                return
             if len(going) < len(active):
-                kept = torch.tensor(going, device=position.device)
+                kept = self._tensor(np.array(going))
                 active, drawn, position, past = [active[n] for n in going], drawn[kept], position[kept], past[kept]
                 rows.take(kept)
             view = View(position[:, None], prefix=prefix, keep=rows, past_position=past)
             states = self._states(drawn[:, None], view)[:, -1]
+            self.scorer.usage.tokens_needed += len(active)
             past = torch.cat([past, position[:, None]], dim=1)
             position = position + 1
 
-    def _draw(self, active: list[_Output], states: Tensor) -> Tensor:
+    def _draw_tokens(self, active: list[_Output], states: Tensor) -> Tensor:
         """One token for each output, from the hidden states [rows, width]; the ids [rows]."""
         with torch.inference_mode():
             logprobs = truncated(self.forward.head.logits(states), self.settings)
@@ -197,37 +250,7 @@ class _Drawing:
 
     def _states(self, ids: Tensor, view: View) -> Tensor:
         self.scorer.usage.tokens_computed += ids.numel()
-        self.scorer.usage.tokens_needed += ids.numel() if view.past_position is not None else sum(map(len, self.prompts))
         return self.forward.states(ids, view)
 
-    def _finished(self) -> list[Sample]:
-        texts = [self.template.read_output(one.ids, self.stop_ids) for one in self.outputs]
-        return [
-            Sample(text, one.finish_reason or "length", n_tokens=len(one.ids), logprob=one.logprob)
-            for text, one in zip(texts, self.outputs, strict=True)
-        ]
-
-
-def _groups(
-    order: list[int], prompts: Sequence[IdArray], scorer: TokenScorer, settings: SamplingSettings
-) -> Iterator[list[int]]:
-    """Prompts of like lengths, as many as there is room for."""
-    group: list[int] = []
-    for n in sorted(order, key=lambda n: -len(prompts[n])):
-        longest = len(prompts[group[0]]) if group else 0
-        if group and longest * (len(group) + 1) * settings.n > scorer.limits.batch_tokens:
-            yield group
-            group = []
-        group.append(n)
-    if group:
-        yield group
-
-
-def _common(one: IdArray, other: IdArray) -> int:
-    size = min(len(one), len(other))
-    differ = one[:size] != other[:size]
-    return int(differ.argmax()) if differ.any() else size
-
-
-def _tensor(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(array.astype(np.int64)).to(device)
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array.astype(np.int64)).to(self.device)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Node", "PrefixTree", "Reads", "grow_tree"]
+__all__ = ["Node", "PrefixTree", "Reads", "common_length", "grow_tree"]
 
 IdArray = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
@@ -108,7 +108,7 @@ def _grown(bodies: list[IdArray], fold: int) -> tuple[list[Node], list[Node | No
     previous = np.empty(0, dtype=np.int32)
     n_distinct = 0
     for ids in bodies:
-        shared = _common(previous, ids)
+        shared = common_length(previous, ids)
         n_distinct += len(ids) - shared
         if shared <= fold and shared < len(ids):
             shared = 0
@@ -125,7 +125,7 @@ def _grown(bodies: list[IdArray], fold: int) -> tuple[list[Node], list[Node | No
     return roots, tips, n_distinct
 
 
-def _common(one: IdArray, other: IdArray) -> int:
+def common_length(one: IdArray, other: IdArray) -> int:
     """Length of the shared beginning."""
     size = min(len(one), len(other))
     differ = one[:size] != other[:size]
