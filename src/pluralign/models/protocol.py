@@ -122,6 +122,10 @@ class OutputLogprobs:
     """Tokens of the output, its end included [scored]."""
     is_argmax: BoolArray
     """Whether every token of the output was the most probable one [scored]."""
+    outcome: Outcome = "ok"
+    """For the episode as a whole; where it is another, the arrays are empty."""
+    detail: str = ""
+    """What went wrong, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
