@@ -31,7 +31,7 @@ SOURCE = ROOT / "src" / "pluralign"
 GOLDEN = Path(__file__).parent / "golden" / "help"
 
 FLOORS = {
-    **dict.fromkeys(("__init__", "errors", "files", "estimates", "metrics", "runs"), 0),
+    **dict.fromkeys(("__init__", "errors", "files", "estimates", "metrics", "runs", "streams"), 0),
     **dict.fromkeys(("episodes", "ratings", "suite"), 1),
     "models": 2,
     **dict.fromkeys(("raters", "tuning", "values", "evals"), 3),
