@@ -11,7 +11,7 @@ whole tree-shaped mask:
 The cost rule. What is below a node is one row if it has at most `row_tokens` tokens: scores between all pairs of a row are
 computed, half of them for nothing, so rows must not be long. Of anything larger the stretches that lead to its largest part
 are computed first, causally, and kept as a prefix; all that branches off from them follows. A stretch that nothing branches
-off from is a causal row of any length. Only one path is ever kept.
+off from is a causal row unless it is too long for one call. Only one path is ever kept.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ class Rows:
 Step = Extend | Rows
 
 
-def plan_steps(roots: list[Node], limits: Limits) -> Iterator[Step]:
-    """The steps that compute every token of the trees once."""
-    small, large = _by_size(roots, limits)
+def plan_steps(roots: list[Node], limits: Limits, *, keeps_prefix: bool = True) -> Iterator[Step]:
+    """The steps that compute every token of the trees once; all roots are rows, however long, where no prefix can be kept."""
+    small, large = _by_size(roots, limits) if keeps_prefix else (roots, [])
     yield from _batches(small, limits, is_behind_prefix=False)
     waiting = large[::-1]
     while waiting:
@@ -126,7 +126,7 @@ def plan_steps(roots: list[Node], limits: Limits) -> Iterator[Step]:
 
 def _by_size(nodes: list[Node], limits: Limits) -> tuple[list[Node], list[Node]]:
     """Those that are rows, and those that are not."""
-    is_row = [node.n_below <= limits.row_tokens or node.is_path for node in nodes]
+    is_row = [n.n_below <= limits.batch_tokens and (n.n_below <= limits.row_tokens or n.is_path) for n in nodes]
     rows = [node for node, small in zip(nodes, is_row, strict=True) if small]
     return rows, [node for node, small in zip(nodes, is_row, strict=True) if not small]
 
@@ -136,7 +136,7 @@ def _spine(node: Node, limits: Limits) -> list[Node]:
     spine = [node]
     while spine[-1].children:
         heaviest = max(spine[-1].children, key=lambda child: child.n_below)
-        if heaviest.n_below <= limits.row_tokens:
+        if heaviest.n_below <= min(limits.row_tokens, limits.batch_tokens):
             break
         spine.append(heaviest)
     return spine
@@ -146,15 +146,15 @@ def _batches(trees: list[Node], limits: Limits, *, is_behind_prefix: bool) -> It
     """Rows of like lengths together: causal ones that nothing stands before by themselves, since they are quicker so."""
     causal = [] if is_behind_prefix else [tree for tree in trees if tree.is_path]
     alone = set(map(id, causal))
-    packed = _packed([tree for tree in trees if id(tree) not in alone])
+    packed = _packed([tree for tree in trees if id(tree) not in alone], min(SHORT_ROW, limits.batch_tokens))
     for rows in ([Row([tree], tree.n_below) for tree in causal], packed):
         yield from _cut(sorted(rows, key=lambda row: -row.n_tokens), limits)
 
 
-def _packed(trees: list[Node]) -> list[Row]:
+def _packed(trees: list[Node], least: int) -> list[Row]:
     """Trees side by side in rows as long as the longest, each where it leaves the least room (best fit decreasing)."""
     ordered = sorted(trees, key=lambda tree: -tree.n_below)
-    size = max(ordered[0].n_below, SHORT_ROW) if ordered else 0
+    size = max(ordered[0].n_below, least) if ordered else 0
     bins: list[list[Node]] = []
     free: list[tuple[int, int]] = []  # room left and the bin's number, sorted
     for tree in ordered:

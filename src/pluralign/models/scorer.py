@@ -51,19 +51,17 @@ class TokenScorer:
     def score(self, sequences: Sequence[IdArray], is_read: Sequence[BoolArray]) -> list[TokenScores]:
         """Of each sequence [tokens] the tokens where `is_read` [tokens], given all before them; a first token has none.
 
-        Raises ModelError when memory does not suffice for the smallest step.
+        Raises ModelError when memory does not suffice for the smallest step, and when the model gives no probabilities.
         """
         typical = int(np.median([len(ids) for ids in sequences])) if sequences else 0
         fold = min(MOST_FOLDED, typical // 50) if self.forward.shares_prefixes else max(map(len, sequences), default=0)
         tree = grow_tree(sequences, is_read, fold=fold)
         self.usage.tokens_needed += tree.n_distinct
         run = _Run(self, tree.reads)
-        if len(tree.reads.token):
-            for step in plan_steps(tree.roots, self.limits):
-                if isinstance(step, Extend):
-                    run.extend(step.stretches)
-                else:
-                    run.rows(step.rows)
+        while not run.known.all():
+            run.compute(tree.roots)
+        if np.isnan(run.logprobs).any():
+            raise ModelError("the model's logits are not all numbers; its weights may be damaged, or try dtype float32.")
         return [TokenScores(run.logprobs[reads], run.is_best[reads]) for reads in tree.reads.of_sequence]
 
 
@@ -76,7 +74,17 @@ class _Run:
         self.reads = reads
         self.logprobs = np.full(len(reads.token), np.nan)
         self.is_best = np.zeros(len(reads.token), dtype=np.bool_)
+        self.known = np.zeros(len(reads.token), dtype=np.bool_)
         self.prefix = Layers()
+
+    def compute(self, roots: list[Node]) -> None:
+        """Goes through the plan; stops before its end where one row alone was too large, and the limits are lower now."""
+        again = bool(self.known.any())
+        for step in plan_steps(roots, self.scorer.limits, keeps_prefix=self.forward.shares_prefixes):
+            if isinstance(step, Extend):
+                self.extend(step.stretches)
+            elif not self.rows([row for row in step.rows if not (again and self._is_known(row))]):
+                return
 
     def extend(self, stretches: list[Node]) -> None:
         """Computes the stretches behind the prefix up to the first of them, and keeps them."""
@@ -97,16 +105,24 @@ class _Run:
                 continue
             done += size
 
-    def rows(self, rows: list[Row]) -> None:
-        """Computes the rows behind the prefix; halves a batch for which memory does not suffice."""
-        n_tokens = rows[0].n_tokens
+    def rows(self, rows: list[Row]) -> bool:
+        """Computes the rows behind the prefix; whether memory sufficed for each of them by itself."""
+        if not rows:
+            return True
         try:
             self._rows(rows)
+            return True
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            self._shrink(error, n_tokens * len(rows), smallest=len(rows) == 1)
-            half = len(rows) // 2
-            self.rows(rows[:half])
-            self.rows(rows[half:])
+            self._shrink(error, max(row.n_tokens for row in rows) * len(rows), is_one_row=len(rows) == 1)
+        # the error has been let go of here, and with it what the call had in memory
+        half = len(rows) // 2
+        return half > 0 and self.rows(rows[:half]) and self.rows(rows[half:])
+
+    def _is_known(self, row: Row) -> bool:
+        """Whether all that is read in the row is known from before the plan was begun again."""
+        spans = np.array([(node.first, node.first + len(node.ids)) for tree in row.trees for node in tree.preorder()])
+        bounds = np.searchsorted(self.reads.token, spans)
+        return all(self.known[first:stop].all() for first, stop in bounds)
 
     def _rows(self, rows: list[Row]) -> None:
         places = [row.places() for row in rows]
@@ -145,6 +161,7 @@ class _Run:
             )
         self.logprobs[chosen] = logprobs.double().cpu().numpy()
         self.is_best[chosen] = is_best.cpu().numpy()
+        self.known[chosen] = True
 
     def _tensor(self, array: npt.NDArray[np.int32] | npt.NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(array.astype(np.int64)).to(self.forward.device)
@@ -152,11 +169,11 @@ class _Run:
     def _padded(self, arrays: list[npt.NDArray[np.int64]], size: int, *, filler: int = 0) -> Tensor:
         return self._tensor(_padded(arrays, size, filler=filler))
 
-    def _shrink(self, error: RuntimeError, n_tokens: int, *, smallest: bool = False) -> None:
-        """Lowers the limit under what memory did not suffice for; raises what is no shortage, or cannot be lowered."""
+    def _shrink(self, error: RuntimeError, n_tokens: int, *, is_one_row: bool = False) -> None:
+        """Lowers the limits under what memory did not suffice for; raises what is no shortage, or cannot be lowered."""
         if not is_out_of_memory(error):
             raise error
-        if smallest or n_tokens < 2:
+        if n_tokens < 2 or (is_one_row and not self.forward.shares_prefixes):
             raise ModelError(
                 f"memory does not suffice for {n_tokens} tokens at once on {self.forward.device}; "
                 "shorten the episodes, or use a smaller model or dtype bfloat16."
@@ -164,7 +181,7 @@ class _Run:
         if self.forward.device.type == "cuda":
             torch.cuda.empty_cache()
         limits = self.scorer.limits
-        self.scorer.limits = replace(limits, batch_tokens=min(limits.batch_tokens, max(1, n_tokens // 2)))
+        self.scorer.limits = replace(limits, batch_tokens=min(limits.batch_tokens, n_tokens // 2))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
