@@ -1,33 +1,43 @@
-"""Progress of long work, for people, on stderr: bars on a terminal, else one line as each stage begins."""
+"""Progress of long work, for people, on stderr: bars on a terminal, else one line as each stage begins.
+
+A stage may say something beside its numbers, such as a rate; without a terminal that is a line every half a minute.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["progress_bars"]
+__all__ = ["Tell", "progress_bars"]
 
 N_SHOWN = 4
 """Bars that stay on the screen; older finished stages make room."""
+LINE_EVERY_S = 30.0
 
-Tell = Callable[[str, int, int], None]
+
+class Tell(Protocol):
+    """Takes which stage the work is in, how far it is, out of how much, and a remark."""
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None: ...
 
 
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Tell]:
-    """A callback `tell(what, done, total)` for work that says which stage it is in and how far it is."""
+    """A callback `tell(what, done, total, note)` for work that says which stage it is in and how far it is."""
     if not sys.stderr.isatty():
         yield _Lines().tell
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    note = TextColumn("{task.fields[note]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), note)
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bars = _Bars(progress)
         yield bars.tell
@@ -37,11 +47,16 @@ def progress_bars() -> Iterator[Tell]:
 class _Lines:
     def __init__(self) -> None:
         self.stage: str | None = None
+        self.last = 0.0
 
-    def tell(self, what: str, done: int, total: int) -> None:
+    def tell(self, what: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
         if what != self.stage:
-            self.stage = what
+            self.stage, self.last = what, now
             print(what, file=sys.stderr, flush=True)
+        elif note and now - self.last >= LINE_EVERY_S:
+            self.last = now
+            print(f"{what}: {done:,} of {total:,}, {note}", file=sys.stderr, flush=True)
 
 
 class _Bars:
@@ -52,14 +67,14 @@ class _Bars:
         self.stage: str | None = None
         self.tasks: list[TaskID] = []
 
-    def tell(self, what: str, done: int, total: int) -> None:
+    def tell(self, what: str, done: int, total: int, note: str = "") -> None:
         if what != self.stage:
             self.finish()
             self.stage = what
-            self.tasks.append(self.progress.add_task(_escaped(what), total=total))
+            self.tasks.append(self.progress.add_task(_escaped(what), total=total, note=""))
             if len(self.tasks) > N_SHOWN:
                 self.progress.remove_task(self.tasks.pop(0))
-        self.progress.update(self.tasks[-1], completed=done, total=total)
+        self.progress.update(self.tasks[-1], completed=done, total=total, note=_escaped(note))
 
     def finish(self) -> None:
         if self.tasks:

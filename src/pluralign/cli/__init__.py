@@ -6,5 +6,17 @@ nothing else. What a command needs is imported when it runs, so that `--help` is
 
 from pluralign.cli.app import build_app, main
 from pluralign.cli.flags import OutputFlags, ReadFlags, RunFlags, StudyFlags
+from pluralign.cli.model_flags import AskingFlags, ModelFlags, SamplingFlags, TemplateFlags
 
-__all__ = ["OutputFlags", "ReadFlags", "RunFlags", "StudyFlags", "build_app", "main"]
+__all__ = [
+    "AskingFlags",
+    "ModelFlags",
+    "OutputFlags",
+    "ReadFlags",
+    "RunFlags",
+    "SamplingFlags",
+    "StudyFlags",
+    "TemplateFlags",
+    "build_app",
+    "main",
+]

@@ -14,9 +14,11 @@ import cyclopts.config
 from cyclopts import App, CycloptsError
 
 from pluralign import __version__
+from pluralign.cli import asking, cache
 from pluralign.cli.printing import say
 from pluralign.cli.study import demo, inspect, study
 from pluralign.errors import PluralignError, UsageError
+from pluralign.terminal import printable
 
 __all__ = ["build_app", "main"]
 
@@ -40,6 +42,13 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     ratings = App("ratings", help="Look at tables of ratings.")
     ratings.command(inspect)
     app.command(ratings)
+    app.command(asking.score)
+    app.command(asking.sample)
+    app.command(asking.show)
+    remembered = App("cache", help="Look at the answers of models that are remembered, or forget them.")
+    remembered.command(cache.stats)
+    remembered.command(cache.clear)
+    app.command(remembered)
     return app
 
 
@@ -50,15 +59,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings, source = _settings(tokens)
         code = build_app(settings, source=source)(tokens, exit_on_error=False, print_error=False)
     except (CycloptsError, UsageError) as error:
-        say(f"error: {error}\nSee: pluralign {''.join(_verbs(tokens))}--help")
+        _say_error(error)
+        say(f"See: pluralign {''.join(_verbs(tokens))}--help")
         return 2
     except PluralignError as error:
-        say(f"error: {error}")
+        _say_error(error)
         return 1
     except KeyboardInterrupt:
         say("interrupted. Finished steps are kept: the same command with the same --out goes on from there.")
         return 130
     return code or 0
+
+
+def _say_error(error: Exception) -> None:
+    """Messages quote data, which must not steer the terminal."""
+    text = printable(str(error), keep="\n")
+    say(f"error: {text}")
 
 
 def _settings(tokens: Sequence[str]) -> tuple[dict[str, Any], str]:
@@ -85,7 +101,11 @@ def _settings(tokens: Sequence[str]) -> tuple[dict[str, Any], str]:
 
 def _verbs(tokens: Sequence[str]) -> list[str]:
     """The commands at the start, each with a space after it."""
-    known: dict[str, tuple[str, ...]] = {"study": (), "demo": (), "ratings": ("inspect",)}
+    known: dict[str, tuple[str, ...]] = {
+        **dict.fromkeys(("study", "demo", "score", "sample", "show"), ()),
+        "ratings": ("inspect",),
+        "cache": ("stats", "clear"),
+    }
     if not tokens or tokens[0] not in known:
         return []
     return [f"{token} " for token in tokens[:2] if token in known or token in known[tokens[0]]]

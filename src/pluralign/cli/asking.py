@@ -1,0 +1,191 @@
+"""Commands over episodes and language models: score, sample, show."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from pluralign.cli.flags import OutputFlags
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags, SamplingFlags, TemplateFlags
+from pluralign.cli.printing import print_json, say
+
+if TYPE_CHECKING:
+    from pluralign.models.cache import ResponseCache
+    from pluralign.scoring import AskingPlan, Samples, Scores
+
+__all__ = ["sample", "score", "show"]
+
+_MODEL, _TEMPLATE, _RUN, _SAMPLING, _OUTPUT = ModelFlags(), TemplateFlags(), AskingFlags(), SamplingFlags(), OutputFlags()
+_THE_QUESTION = Group("The question", sort_key=0)
+_Model = Annotated[str, Parameter(group=THE_MODEL)]
+_EPISODES = Group("The episodes", sort_key=0)
+
+
+def score(
+    episodes: Path,
+    /,
+    *,
+    model: _Model,
+    ask: Annotated[Literal["outputs", "options"], Parameter(group=_THE_QUESTION)] = "outputs",
+    at: Annotated[Literal["last", "all"] | None, Parameter(group=_THE_QUESTION)] = None,
+    opened: ModelFlags = _MODEL,
+    run: AskingFlags = _RUN,
+    output: OutputFlags = _OUTPUT,
+) -> None:
+    """Score episodes: how probable a language model finds their outputs, or each of their options.
+
+    Parameters
+    ----------
+    episodes
+        A file of episodes, .jsonl or .parquet.
+    model
+        hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID or scripted.
+    ask
+        outputs: the log-probability of every output, given all before it. options: of each option of the closed set.
+    at
+        Each episode's last output only, or all outputs that are scored. Default: all outputs; options at the last one.
+    """
+    from pluralign import scoring
+    from pluralign.progress import progress_bars
+
+    out = run.out or _default_folder(episodes, "score", model)
+    settings, prices = opened.to_settings(), run.prices()
+    if run.dry_run:
+        plan = scoring.plan_score(episodes, out, model=model, ask=ask, at=at, settings=settings, limit=run.limit, prices=prices)
+        _show_plan(plan, output=output)
+        return
+    with _cache(run) as cache, progress_bars() as tell:
+        found = scoring.score(
+            episodes,
+            out,
+            model=model,
+            ask=ask,
+            at=at,
+            settings=settings,
+            cache=cache,
+            limit=run.limit,
+            prices=prices,
+            seed=run.seed,
+            on_progress=tell,
+        )
+    _finish(found, scoring.scores_lines(found), out, output=output)
+
+
+def sample(
+    episodes: Path,
+    /,
+    *,
+    model: _Model,
+    at: Annotated[Literal["next", "last"], Parameter(group=_THE_QUESTION)] = "next",
+    sampling: SamplingFlags = _SAMPLING,
+    opened: ModelFlags = _MODEL,
+    run: AskingFlags = _RUN,
+    output: OutputFlags = _OUTPUT,
+) -> None:
+    """Draw outputs for episodes from a language model, each with the reason why it ended.
+
+    Parameters
+    ----------
+    episodes
+        A file of episodes, .jsonl or .parquet.
+    model
+        hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID or scripted.
+    at
+        What would come next, or what might have come in place of each episode's last output.
+    """
+    from pluralign import scoring
+    from pluralign.progress import progress_bars
+
+    out = run.out or _default_folder(episodes, "sample", model)
+    settings, prices = opened.to_settings(), run.prices()
+    drawing = sampling.to_sampling(seed=run.seed)
+    if run.dry_run:
+        plan = scoring.plan_sample(
+            episodes, out, model=model, sampling=drawing, at=at, settings=settings, limit=run.limit, prices=prices
+        )
+        _show_plan(plan, output=output)
+        return
+    with _cache(run) as cache, progress_bars() as tell:
+        found = scoring.sample(
+            episodes,
+            out,
+            model=model,
+            sampling=drawing,
+            at=at,
+            settings=settings,
+            cache=cache,
+            limit=run.limit,
+            prices=prices,
+            on_progress=tell,
+        )
+    _finish(found, scoring.samples_lines(found), out, output=output)
+
+
+def show(
+    episodes: Path,
+    /,
+    *,
+    model: _Model,
+    n: Annotated[int, Parameter(group=_EPISODES)] = 1,
+    start: Annotated[int, Parameter(group=_EPISODES)] = 0,
+    written: TemplateFlags = _TEMPLATE,
+    output: OutputFlags = _OUTPUT,
+) -> None:
+    """Show episodes as a model reads them, with the tokens that carry loss marked. Needs its tokenizer only.
+
+    Parameters
+    ----------
+    episodes
+        A file of episodes, .jsonl or .parquet.
+    model
+        hf/FOLDER_OR_ID; another with --tokenizer.
+    n
+        How many episodes.
+    start
+        Number of the first one in the file, from 0.
+    """
+    from pluralign import scoring
+    from pluralign.cli.shown import print_shown
+
+    shown = scoring.show(episodes, model=model, n=n, start=start, settings=written.to_settings())
+    if output.json:
+        print_json([one.to_dict() for one in shown])
+    else:
+        print_shown(shown)
+
+
+@contextlib.contextmanager
+def _cache(run: AskingFlags) -> Iterator[ResponseCache | None]:
+    from pluralign.models.cache import ResponseCache
+
+    if not run.cache:
+        yield None
+        return
+    with ResponseCache() as cache:
+        yield cache
+
+
+def _default_folder(episodes: Path, command: str, model: str) -> Path:
+    """runs/coins-score-scripted; of a path only its last part."""
+    last = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rstrip("/").rpartition("/")[2])[:60].strip("-.")
+    return Path("runs") / "-".join([episodes.resolve().stem or "episodes", command, last or "model"])
+
+
+def _show_plan(plan: AskingPlan, *, output: OutputFlags) -> None:
+    if output.json:
+        print_json(plan.to_dict())
+    else:
+        print("\n".join(plan.lines()))
+
+
+def _finish(found: Scores | Samples, lines: list[str], out: Path, *, output: OutputFlags) -> None:
+    if output.json:
+        print_json(found.to_dict())
+    tell = say if output.json else print
+    tell("\n".join(lines))
+    tell(f"\nWritten to {out}: results.json, records.parquet")

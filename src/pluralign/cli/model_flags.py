@@ -1,0 +1,130 @@
+"""Flags of the commands that ask a language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+if TYPE_CHECKING:
+    from pluralign.models import ModelSettings, SamplingSettings
+    from pluralign.scoring import Prices
+
+__all__ = ["THE_MODEL", "AskingFlags", "ModelFlags", "SamplingFlags", "TemplateFlags"]
+
+THE_MODEL = Group("The model", sort_key=1)
+_SWITCH = Parameter(negative=())
+
+
+@Parameter(name="*", group=THE_MODEL)
+@dataclass(frozen=True, kw_only=True)
+class TemplateFlags:
+    """How episodes are written; the fields are those of `ModelSettings` and `ChatStyle`, which must not load for `--help`."""
+
+    format: Literal["spectrum", "colon", "chat"] | None = None
+    """How episodes are written. Default: spectrum; chat for a server whose tokenizer is not given."""
+    revision: str | None = None
+    """Revision of a hub id; pin it, so that a run can be repeated."""
+    tokenizer: str | None = None
+    """Folder or hub id of a server's tokenizer, so that token ids are sent."""
+    system_prompt: str | None = None
+    """Format chat: what comes first; empty for none."""
+    request: str | None = None
+    """Format chat: the user's turn where an example has no input."""
+    examples_in_prompt: Annotated[bool, _SWITCH] = False
+    """Format chat: all examples so far in one user turn, in place of a dialogue."""
+
+    def to_settings(self) -> ModelSettings:
+        """The same as `ModelSettings`; what was not given is left to it."""
+        from pluralign.models import ChatStyle, ModelSettings
+
+        styles = {f.name for f in fields(ChatStyle)}
+        given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        chat = ChatStyle(**{name: given.pop(name) for name in styles & set(given)})
+        return ModelSettings(chat=chat, **given)
+
+
+@Parameter(name="*", group=THE_MODEL)
+@dataclass(frozen=True, kw_only=True)
+class ModelFlags(TemplateFlags):
+    """How a model is opened and asked; the defaults are those of `ModelSettings`."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of a local model."""
+    device: str = "auto"
+    """Of a local model: cpu, cuda, cuda:1, ..."""
+    memory_gib: float = 0.75
+    """Most memory that a local model takes beside its weights."""
+    base_url: str | None = None
+    """Root of an OpenAI-compatible server's API."""
+    api: Literal["auto", "completions", "chat"] = "auto"
+    """Which of a server's two interfaces is asked."""
+    elicit: Literal["logprobs", "sampling", "verbalised"] = "logprobs"
+    """Where a server's distributions come from."""
+    n_elicit: int = 30
+    """Samples behind a distribution that is elicited by sampling."""
+    concurrency: int = 16
+    """Requests under way at once at a server."""
+    timeout_s: float = 120.0
+    """Seconds until a server's reply counts as missing."""
+    max_retries: int = 6
+    """How often a request to a server is sent again."""
+    max_tokens_total: int | None = None
+    """Stop before a server has been asked for more tokens than this, in and out."""
+
+
+@Parameter(name="*", group=Group("The run", sort_key=2))
+@dataclass(frozen=True, kw_only=True)
+class AskingFlags:
+    """The words that commands with a run folder share, where questions are put to a model."""
+
+    out: Path | None = None
+    """Run folder; made if missing, resumed if it holds this very run. Default: runs/FILE-COMMAND-MODEL."""
+    seed: int = 0
+    """Every random choice follows from it."""
+    limit: int | None = None
+    """Use only the first so many episodes."""
+    cache: bool = True
+    """Take answers that are remembered, and remember new ones (see `pluralign cache`)."""
+    price_in: float | None = None
+    """What a million tokens sent to the model cost, in any currency."""
+    price_out: float | None = None
+    """What a million tokens from the model cost."""
+    dry_run: Annotated[bool, _SWITCH] = False
+    """Say what would be asked and what it costs at most, and stop."""
+
+    def prices(self) -> Prices | None:
+        """None where none was given. Raises UsageError for one without the other."""
+        from pluralign.errors import UsageError
+        from pluralign.scoring import Prices
+
+        if self.price_in is None and self.price_out is None:
+            return None
+        if self.price_in is None or self.price_out is None:
+            raise UsageError("--price-in and --price-out go together; 0 is a price too.")
+        return Prices(self.price_in, self.price_out)
+
+
+@Parameter(name="*", group=Group("The outputs", sort_key=0))
+@dataclass(frozen=True, kw_only=True)
+class SamplingFlags:
+    """How outputs are drawn; the defaults are those of `SamplingSettings`."""
+
+    n: int = 1
+    """Outputs for each query."""
+    max_tokens: int = 256
+    """Tokens after which an output is cut off."""
+    temperature: float = 1.0
+    """1 draws from the model's own distribution."""
+    top_p: float = 1.0
+    """Draw only from the most probable tokens that have this much probability together."""
+    top_k: int | None = None
+    """Draw only from so many most probable tokens."""
+
+    def to_sampling(self, *, seed: int) -> SamplingSettings:
+        """The same as `SamplingSettings`, which checks them."""
+        from pluralign.models import SamplingSettings
+
+        return SamplingSettings(seed=seed, **{f.name: getattr(self, f.name) for f in fields(self)})

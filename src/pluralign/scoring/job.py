@@ -1,0 +1,240 @@
+"""What `score` and `sample` share: the episodes of a file as questions, put to a model part by part in a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pluralign.episodes import Episode, read_episodes
+from pluralign.errors import DataError, UsageError
+from pluralign.models import LanguageModel, ModelSettings, Query, open_model
+from pluralign.models.cache import ResponseCache
+from pluralign.models.queries import AskedAt, queries_of, scored_examples
+from pluralign.progress import Tell
+from pluralign.runs import Run, RunConfig
+from pluralign.scoring.totals import Totals, rate
+
+__all__ = ["Asked", "Questions", "as_questions", "opened_model", "run_config", "run_parts", "whole_episodes"]
+
+PART_REQUESTS = 256
+PART_CHARACTERS = 200_000
+"""Of a part, a run's unit of work, which is lost when it is killed in the middle; text that a request shares with the one
+before it does not count, and a request that is larger has a part of its own."""
+N_FINGERPRINT = 16
+"""Requests whose text as the model reads it tells one template from another."""
+_SETTINGS = ("format", "revision", "dtype", "base_url", "tokenizer", "api", "elicit", "n_elicit")
+"""Those that may change an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question, and where it is from."""
+
+    row: int
+    """Number of the episode in the file, from 0."""
+    episode: Episode
+    """As the file has it."""
+    request: Query | Episode
+    """An episode where all its outputs are scored at once."""
+    example_index: int | None = None
+    true_output: str | None = None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What every record begins with."""
+        return {"episode": self.row, "task": self.episode.task, "unit": self.episode.unit}
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """All questions of a file, in its order, and what was left out."""
+
+    file: Path
+    episodes: list[Episode]
+    asked: list[Asked]
+    n_nothing_scored: int = 0
+    """Episodes in which no output is scored."""
+    n_without_options: int = 0
+    """Episodes without options, where options were asked for."""
+
+    @property
+    def unit(self) -> str:
+        """What intervals resample: "unit" where episodes name theirs, else each "episode" is one."""
+        return "unit" if any(episode.unit is not None for episode in self.episodes) else "episode"
+
+    @property
+    def n_units(self) -> int:
+        """An episode that names no unit is one of its own."""
+        named = {episode.unit for episode in self.episodes} - {None}
+        return len(named) + sum(episode.unit is None for episode in self.episodes)
+
+
+def whole_episodes(file: str | os.PathLike[str], *, limit: int | None = None) -> Questions:
+    """Every episode as one question about all its outputs. Raises DataError where the file has nothing to score."""
+    episodes = _episodes(file, limit)
+    asked = [Asked(n, episode, episode) for n, episode in enumerate(episodes) if scored_examples(episode)]
+    found = Questions(Path(file), episodes, asked, n_nothing_scored=len(episodes) - len(asked))
+    return _not_empty(found)
+
+
+def as_questions(
+    file: str | os.PathLike[str], *, at: AskedAt, limit: int | None = None, need_options: bool = False
+) -> Questions:
+    """Queries for one output each. Raises DataError where none is left; `need_options` leaves out episodes without."""
+    episodes = _episodes(file, limit)
+    asked: list[Asked] = []
+    n_nothing = n_without = 0
+    for n, episode in enumerate(episodes):
+        queries = queries_of(episode, at=at)
+        n_without += need_options and not episode.options
+        n_nothing += not queries and (bool(episode.options) or not need_options)
+        if episode.options or not need_options:
+            asked += [Asked(n, episode, one.query, one.example_index, one.true_output) for one in queries]
+    return _not_empty(Questions(Path(file), episodes, asked, n_nothing, n_without))
+
+
+def opened_model(model: str | LanguageModel, settings: ModelSettings | None, cache: ResponseCache | None) -> LanguageModel:
+    """The model of this name, or the given one as it is. Raises UsageError for settings that could not count."""
+    if isinstance(model, str):
+        return open_model(model, settings, cache=cache)
+    if settings is not None or cache is not None:
+        raise UsageError("settings and cache are for a model that is opened by its name; this one is open already.")
+    return model
+
+
+def run_config(
+    command: str,
+    questions: Questions,
+    model: LanguageModel,
+    settings: ModelSettings | None,
+    arguments: Mapping[str, Any],
+    *,
+    seed: int,
+) -> RunConfig:
+    """What makes two runs the same: file, model, how it is asked, and the first requests as the model reads them."""
+    first = model.request_bytes([asked.request for asked in questions.asked[:N_FINGERPRINT]])
+    lengths = ",".join(str(len(one)) for one in first).encode()
+    chosen = {} if settings is None else {name: getattr(settings, name) for name in _SETTINGS}
+    chat = {} if settings is None else {"chat": dataclasses.asdict(settings.chat)}
+    return RunConfig(
+        command=command,
+        arguments={
+            **arguments,
+            "model": model.name,
+            "model_fingerprint": model.fingerprint(),
+            "first_requests_sha256": hashlib.sha256(lengths + b" " + b"".join(first)).hexdigest(),
+            "settings": {**chosen, **chat},
+        },
+        seed=seed,
+        inputs={"episodes": os.fspath(questions.file)},
+    )
+
+
+def run_parts(
+    run: Run,
+    questions: Questions,
+    model: LanguageModel,
+    compute: Callable[[Sequence[Asked]], pl.DataFrame],
+    *,
+    requests_each: int = 1,
+    tell: Tell | None = None,
+) -> tuple[pl.DataFrame, Totals]:
+    """The records of all questions in their order, each part computed once however often the run is started."""
+    asked, tables, totals, here = questions.asked, [], Totals(), Totals()
+    parts, done = _parts(asked, requests_each), 0
+    for number, (start, stop) in enumerate(parts):
+        if tell is not None:
+            tell(f"asking {model.name}", done, len(asked), rate(here))
+        tables.append(_part(run, f"part-{number:05d}", asked[start:stop], model, compute, questions.file))
+        measured = tables[-1][1]
+        totals += measured
+        here += measured if tables[-1][2] else Totals()
+        done = stop
+    if tell is not None:
+        tell(f"asking {model.name}", done, len(asked), rate(here))
+    return pl.concat([table for table, *_ in tables]), totals
+
+
+def _part(
+    run: Run,
+    name: str,
+    asked: Sequence[Asked],
+    model: LanguageModel,
+    compute: Callable[[Sequence[Asked]], pl.DataFrame],
+    file: Path,
+) -> tuple[pl.DataFrame, Totals, bool]:
+    """Records, what they took, and whether that was now. What a part took that was killed right behind it is unknown."""
+    measured: Totals | None = None
+
+    def work() -> pl.DataFrame:
+        nonlocal measured
+        before, start = dataclasses.replace(model.usage), time.perf_counter()
+        try:
+            table = compute(asked)
+        except DataError as error:  # the model counts from the first of what it was given
+            raise DataError(f"{file}, episodes {asked[0].row + 1}..{asked[-1].row + 1}: {error.where}", error.faults) from error
+        measured = Totals(model.usage - before, time.perf_counter() - start)
+        return table
+
+    table = run.step_table(name, work)
+    kept = run.step(f"{name}.usage", lambda: None if measured is None else measured.to_step())
+    return table, Totals.from_step(kept), measured is not None
+
+
+def _parts(asked: Sequence[Asked], requests_each: int) -> list[tuple[int, int]]:
+    """First and behind-last question of each part."""
+    parts, start, size = [], 0, 0
+    before: list[str] = []
+    for n, one in enumerate(asked):
+        texts = _texts(one.request)
+        new = sum(map(len, texts[_n_shared(before, texts) :]))
+        before = texts
+        if n > start and ((n - start + 1) * requests_each > PART_REQUESTS or size + new > PART_CHARACTERS):
+            parts.append((start, n))
+            start, size = n, 0
+        size += new
+    return [*parts, (start, len(asked))]
+
+
+def _n_shared(before: Sequence[str], texts: Sequence[str]) -> int:
+    return next((n for n, (a, b) in enumerate(zip(before, texts, strict=False)) if a != b), min(len(before), len(texts)))
+
+
+def _texts(request: Query | Episode) -> list[str]:
+    episode = request.episode if isinstance(request, Query) else request
+    texts = [episode.description or "", *(text for e in episode.examples for text in (e.input or "", e.output))]
+    return texts + ([request.input or "", *(request.options or episode.options or ())] if isinstance(request, Query) else [])
+
+
+def _episodes(file: str | os.PathLike[str], limit: int | None) -> list[Episode]:
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: it is a number of episodes, at least 1.")
+    episodes = read_episodes(file)
+    if not episodes:
+        raise DataError(os.fspath(file), "there are no episodes in this file.")
+    return episodes[:limit]
+
+
+def _not_empty(questions: Questions) -> Questions:
+    if questions.asked:
+        return questions
+    faults = []
+    if questions.n_without_options:
+        faults.append(
+            f"{questions.n_without_options:,} of {len(questions.episodes):,} episodes have no options; "
+            "give them a closed set of answers (`options`), or score their outputs (--ask outputs)."
+        )
+    if questions.n_nothing_scored:
+        faults.append(
+            f"{questions.n_nothing_scored:,} of {len(questions.episodes):,} episodes have nothing to score: they need a second "
+            "example, or one example behind a description."
+        )
+    raise DataError(str(questions.file), faults)
