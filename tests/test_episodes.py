@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluralign.episodes import Episode, Example, from_messages, iter_episodes, read_episodes, to_messages, write_episodes
+from pluralign.episodes.checks import faultless, record_faults
 from pluralign.errors import DataError, UsageError
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -295,3 +296,34 @@ def test_messages_with_bad_content(role: str) -> None:
             from_messages([message, {"role": "output", "content": "a"}], "t")
     with pytest.raises(DataError, match="NUL"):
         from_messages([{"role": role, "content": "a\0"}, {"role": "output", "content": "a"}], "t")
+
+
+# the quick look
+
+
+_anything = st.sampled_from(["a", "b", "é", "", "\0", "\ud800", "\udc00", None, 3])
+_any_options = st.none() | st.lists(st.sampled_from(["a", "b", "", "é", "\0", None]), max_size=3)
+_any_attributes = st.sampled_from([None, {}, {"x": 1}, {"x": float("nan")}, {"": 1}, {"x": "\0"}, {1: 2}, [], "", 0])
+
+
+@settings(max_examples=500, deadline=None)
+@given(_anything, st.lists(st.tuples(_anything, _anything), max_size=3), _anything, _any_options, _anything, _any_attributes)
+def test_the_quick_look_passes_what_the_close_one_passes(
+    task: Any, examples: list[tuple[Any, Any]], description: Any, options: Any, unit: Any, attributes: Any
+) -> None:
+    pairs = [{"output": output} | ({} if text is None else {"input": text}) for output, text in examples]
+    record = {"task": task, "examples": pairs, "description": description, "options": options, "unit": unit}
+    inputs = [text for _, text in examples if text is not None]
+    names = [task, *(text for text in (description, unit) if text is not None)]
+    outputs = [output for output, _ in examples]
+    quick = faultless(outputs, inputs, names=names, options=options, attributes=attributes)
+    assert quick == (not record_faults({**record, "attributes": attributes}))
+
+
+def test_what_no_quick_look_can_see_is_still_refused() -> None:
+    for bad in ([{"output": 3}], ["text"], [Example("a"), {"output": None}]):
+        with pytest.raises(DataError, match="example"):
+            Episode.checked("t", bad)  # type: ignore[arg-type]
+    assert Episode.checked("t", [Example("a"), {"output": "b"}]).examples[1] == Example("b")  # type: ignore[list-item]
+    with pytest.raises(DataError, match="options must be a list"):
+        Episode.checked("t", [], options="ab")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pluralign.errors import nearest_name
 
-__all__ = ["FIELDS", "MOST_LISTED", "capped", "record_faults"]
+__all__ = ["FIELDS", "MOST_LISTED", "capped", "faultless", "record_faults"]
 
 FIELDS = ("task", "examples", "description", "options", "unit", "attributes")
 MOST_LISTED = 20
@@ -34,6 +34,29 @@ def record_faults(record: Any) -> list[str]:
     faults += _text_faults("unit", record.get("unit"), missing=True, empty=False)
     faults += _option_faults(record.get("options"), examples)
     return faults + _attribute_faults(record.get("attributes"))
+
+
+def faultless(
+    outputs: Sequence[Any], inputs: Sequence[Any], *, names: Sequence[Any], options: Sequence[Any] | None, attributes: Any
+) -> bool:
+    """True only where `record_faults` finds nothing, in a fraction of its time: the texts are looked at all at once.
+
+    `inputs` and `names` (task, description, unit) are those that are there. False means only that a closer look is needed.
+    """
+    try:
+        text = "".join([*outputs, *inputs, *names, *(options or ())])
+    except TypeError:
+        return False
+    if "\0" in text if text.isascii() else _UNWRITABLE.search(text):
+        return False
+    if not all(names) or (options is not None and not _are_options(options, outputs)):
+        return False
+    return not _attribute_faults(attributes)
+
+
+def _are_options(options: Sequence[str], outputs: Sequence[str]) -> bool:
+    known = set(options)
+    return bool(options) and all(options) and len(known) == len(options) and known.issuperset(outputs)
 
 
 def capped(faults: Sequence[str], total: int) -> list[str]:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pluralign.episodes.checks import capped, record_faults
+from pluralign.episodes.checks import capped, faultless, record_faults
 from pluralign.errors import DataError
 
 __all__ = ["Attribute", "Episode", "Example", "from_messages", "to_messages"]
@@ -63,11 +63,18 @@ class Episode:
         attributes: Mapping[str, Attribute] | None = None,
     ) -> Episode:
         """The episode, or a DataError with all that is wrong with it."""
+        given = tuple(examples)
+        allowed = options if options is None or isinstance(options, str) else tuple(options)
+        if not isinstance(allowed, str) and set(map(type, given)) <= {Example}:
+            outputs, inputs = [e.output for e in given], [e.input for e in given if e.input is not None]
+            names = [task, *(text for text in (description, unit) if text is not None)]
+            if faultless(outputs, inputs, names=names, options=allowed, attributes=attributes):
+                return cls(task, given, description, allowed, unit, dict(attributes or {}))
         record = {
             "task": task,
-            "examples": [_example_dict(e) if isinstance(e, Example) else e for e in examples],
+            "examples": [_example_dict(e) if isinstance(e, Example) else e for e in given],
             "description": description,
-            "options": options if options is None or isinstance(options, str) else list(options),
+            "options": allowed,
             "unit": unit,
             "attributes": attributes,
         }
