@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import functools
 import itertools
-import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from models import tiny_models
+from models.scarce import SHORTAGES, Scarce
 from models.tiny_models import BETWEEN_KERNELS, CONFIGS, TREE, VOCAB
 from models.token_strategies import Sequences, token_sequences
 from pluralign.errors import ModelError
@@ -282,39 +282,12 @@ def test_each_token_is_computed_about_once(case: str, row_tokens: int) -> None:
 # out of memory
 
 
-class _Scarce:
-    """A forward for which memory suffices up to `room` tokens, padding included; remembers the sizes that failed."""
-
-    def __init__(self, within: Forward, room: int, error: Callable[[], Exception]) -> None:
-        self.within, self.room, self.error = within, room, error
-        self.model, self.head, self.device = within.model, within.head, within.device
-        self.shares_prefixes = within.shares_prefixes
-        self.failed: list[int] = []
-        self._held: weakref.ref[torch.Tensor] | None = None
-
-    def states(self, ids: torch.Tensor, view: View) -> torch.Tensor:
-        assert self._held is None or self._held() is None, "what a failed call had is still in memory"
-        if ids.numel() > self.room:
-            activations = torch.empty(10)
-            self._held = weakref.ref(activations)
-            self.failed.append(ids.numel())
-            raise self.error()
-        return self.within.states(ids, view)
-
-
-SHORTAGES = {
-    "device": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
-    "machine": lambda: RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"),
-    "machine, other words": lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
-}
-
-
 @pytest.mark.parametrize("shortage", SHORTAGES)
 @pytest.mark.parametrize("path", ["rows only", "a prefix and rows"])
 def test_a_shortage_of_memory_changes_no_result(path: str, shortage: str) -> None:
     plain = tiny_models.model("mistral")
     for room in (50, 7, 1):
-        forward = _Scarce(tiny_models.forward("mistral"), room, SHORTAGES[shortage])
+        forward = Scarce(tiny_models.forward("mistral"), room, SHORTAGES[shortage])
         scorer = TokenScorer(forward, ALL_LIMITS[path])
         for again in range(2):
             forward.failed.clear()
@@ -328,7 +301,7 @@ def test_a_shortage_of_memory_changes_no_result(path: str, shortage: str) -> Non
 
 def test_where_no_prefix_can_be_kept_batches_shrink_to_one_sequence() -> None:
     longest = max(len(ids) - 1 for ids in _all_cases()[0])
-    forward = _Scarce(tiny_models.forward("bloom"), longest, SHORTAGES["machine"])
+    forward = Scarce(tiny_models.forward("bloom"), longest, SHORTAGES["machine"])
     logprobs, _ = plain_scores(tiny_models.model("bloom"), *_all_cases())
     found = TokenScorer(forward, ROOMY).score(*_all_cases())
     assert forward.failed
@@ -340,14 +313,14 @@ def test_where_no_prefix_can_be_kept_batches_shrink_to_one_sequence() -> None:
 
 @pytest.mark.parametrize("shortage", SHORTAGES)
 def test_when_not_even_one_token_fits_the_error_says_what_to_do(shortage: str) -> None:
-    forward = _Scarce(tiny_models.forward("llama"), 0, SHORTAGES[shortage])
+    forward = Scarce(tiny_models.forward("llama"), 0, SHORTAGES[shortage])
     with pytest.raises(ModelError, match="for 1 tokens at once on cpu; shorten the episodes, or use a smaller"):
         TokenScorer(forward, ROOMY).score(*_all_cases())
 
 
 @pytest.mark.parametrize("path", ["rows only", "a prefix and rows"])
 def test_other_errors_pass_through(path: str) -> None:
-    forward = _Scarce(tiny_models.forward("llama"), 10, lambda: RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    forward = Scarce(tiny_models.forward("llama"), 10, lambda: RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         TokenScorer(forward, ALL_LIMITS[path]).score(*_all_cases())
     assert len(forward.failed) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -63,6 +64,23 @@ def model(kind: str, attention: str = "eager", dtype: torch.dtype = torch.float3
             if parameter.ndim > 1:
                 parameter.mul_(8.0 if dtype == torch.float32 else 4.0)
     return made.to(dtype)
+
+
+def talkative(kind: str, likely: Collection[int], *, vocab_size: int = VOCAB) -> Any:
+    """A copy of the model, for tokenizers of this size, that seldom says anything but the `likely` ids."""
+    torch.manual_seed(7)
+    config = CONFIG_MAPPING[kind](**CONFIGS[kind] | {"vocab_size": vocab_size, "tie_word_embeddings": False}, **_IDS)
+    made = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    output = torch.nn.Linear(32, vocab_size)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(6.0)
+        output.weight.copy_(made.get_output_embeddings().weight)
+        output.bias.fill_(-8.0)
+        output.bias[list(likely)] = 0.0
+    made.set_output_embeddings(output)
+    return made
 
 
 @functools.cache

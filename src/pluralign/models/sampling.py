@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -116,18 +116,22 @@ class _Drawing:
 
     def plan(self) -> Iterator[list[_Which]]:
         """Which outputs are drawn together: all of a prompt that there is room for, or a few each of several prompts."""
-        n, room = self.settings.n, self.scorer.limits.cache_tokens
+        n = self.settings.n
         order = sorted(range(len(self.prompts)), key=lambda p: self.prompts[p].astype(">u4").tobytes())
         if n > FEW or not self.forward.shares_prefixes:
-            at_once = max(1, room // self.settings.max_tokens)
             for p in order:
-                yield from ([(p, i) for i in range(first, min(first + at_once, n))] for first in range(0, n, at_once))
+                first = 0
+                while first < n:
+                    at_once = max(1, self.scorer.limits.cache_tokens // self.settings.max_tokens)
+                    yield [(p, i) for i in range(first, min(first + at_once, n))]
+                    first += at_once
             return
         together: list[_Which] = []
         longest = 0
         for p in sorted(order, key=lambda p: len(self.prompts[p])):
             longest, rows = len(self.prompts[p]), len(together) + n
-            full = rows * (longest + self.settings.max_tokens) > room or rows * longest > n * self.scorer.limits.batch_tokens
+            limits = self.scorer.limits
+            full = rows * (longest + self.settings.max_tokens) > limits.cache_tokens or rows * longest > n * limits.batch_tokens
             if together and full:
                 yield together
                 together = []
@@ -137,32 +141,49 @@ class _Drawing:
 
     def draw(self, together: list[_Which]) -> None:
         """Draws these outputs; the halves one after the other if memory does not suffice."""
-        if not together:
-            return
         outputs = [_Output((p, i), self.prompts[p], stream(self.settings.seed, self.prompts[p], i)) for p, i in together]
+        usage = self.scorer.usage
+        counts = usage.tokens_needed, usage.output_tokens
         try:
             self._draw_all(outputs)
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            self.prefix, self.prefix_ids = Layers(), np.empty(0, dtype=np.int32)
-            if len(together) == 1:
-                raise ModelError(
-                    f"memory does not suffice to draw one output of {self.settings.max_tokens} tokens behind a prompt of "
-                    f"{len(outputs[0].prompt)} on {self.device}; lower max_tokens or shorten the episode."
-                ) from error
-            half = len(together) // 2
-            self.draw(together[:half])
-            self.draw(together[half:])
+            self._shrink(error, outputs)
+            usage.tokens_needed, usage.output_tokens = counts
+        else:
+            for one in outputs:
+                text = self.template.read_output(one.ids, self.stop_ids)
+                self.found[one.which] = Sample(text, one.finish_reason or "length", n_tokens=len(one.ids), logprob=one.logprob)
             return
-        for one in outputs:
-            text = self.template.read_output(one.ids, self.stop_ids)
-            self.found[one.which] = Sample(text, one.finish_reason or "length", n_tokens=len(one.ids), logprob=one.logprob)
+        # the error has been let go of here, and with it what the call had in memory
+        half = (len(together) + 1) // 2
+        for some in (together[:half], together[half:]):
+            if some:
+                self.draw(some)
+
+    def _shrink(self, error: RuntimeError, outputs: list[_Output]) -> None:
+        """Lowers the limits: on rows that are drawn together, for one row alone on the tokens of a prompt in one call."""
+        if not is_out_of_memory(error):
+            raise error
+        self.prefix, self.prefix_ids = Layers(), np.empty(0, dtype=np.int32)
+        limits, n_prompt, n_most = self.scorer.limits, max(len(one.prompt) for one in outputs), self.settings.max_tokens
+        if len(outputs) > 1:
+            kept = len(outputs) * (n_most if self._has_one_prompt(outputs) else n_prompt + n_most)
+            self.scorer.limits = replace(limits, cache_tokens=max(1, min(limits.cache_tokens, kept // 2)))
+        elif self.forward.shares_prefixes and min(limits.batch_tokens, n_prompt) > 1:
+            self.scorer.limits = replace(limits, batch_tokens=min(limits.batch_tokens, n_prompt) // 2)
+        else:
+            raise ModelError(
+                f"memory does not suffice to draw one output of {n_most} tokens behind a prompt of {n_prompt} "
+                f"on {self.device}; lower max_tokens or shorten the episode."
+            ) from error
+
+    def _has_one_prompt(self, outputs: list[_Output]) -> bool:
+        return all(one.prompt is outputs[0].prompt for one in outputs)
 
     def _draw_all(self, outputs: list[_Output]) -> None:
         if not self.forward.shares_prefixes:
             self._plain(outputs)
-        elif all(one.prompt is outputs[0].prompt for one in outputs):
+        elif self._has_one_prompt(outputs):
             self._behind_one_prompt(outputs)
         else:
             self._side_by_side(outputs)
@@ -170,9 +191,8 @@ class _Drawing:
     def _behind_one_prompt(self, outputs: list[_Output]) -> None:
         """The prompt is computed into the prefix, of which what the prompt before it shares is kept."""
         prompt, rows = outputs[0].prompt, len(outputs)
-        shared = min(common_length(self.prefix_ids, prompt), len(prompt) - 1)
-        self.prefix.length, self.prefix_ids = shared, prompt
-        self.scorer.usage.tokens_needed += len(prompt) - shared
+        shared = min(self._count_prompt(prompt), len(prompt) - 1)
+        self.prefix.length = shared
         states = torch.empty(0)
         for start in range(shared, len(prompt), self.scorer.limits.batch_tokens):
             part = prompt[None, start : start + self.scorer.limits.batch_tokens]
@@ -181,6 +201,12 @@ class _Drawing:
         past = torch.empty(rows, 0, dtype=torch.int64, device=self.device)
         start_at = torch.full((rows,), len(prompt), device=self.device)
         self._decode(outputs, states[:, -1].expand(rows, -1), start_at, past, Layers(), self.prefix)
+
+    def _count_prompt(self, prompt: IdArray) -> int:
+        """How much the prompt shares with the one before it; the rest is needed."""
+        shared, self.prefix_ids = common_length(self.prefix_ids, prompt), prompt
+        self.scorer.usage.tokens_needed += len(prompt) - shared
+        return shared
 
     def _side_by_side(self, outputs: list[_Output]) -> None:
         """Several prompts, each computed once; each row has a copy of its own prompt's cache."""
@@ -202,14 +228,15 @@ class _Drawing:
 
     def _plain(self, outputs: list[_Output]) -> None:
         """For models whose prefixes cannot be shared: every step computes every row from its beginning."""
+        self._count_prompt(outputs[0].prompt)
         active = outputs
         while active:
             rows = [np.concatenate([one.prompt, np.array(one.ids, dtype=np.int32)]) for one in active]
             ids = self._tensor(np.stack(rows))  # rows of one prompt have equal lengths
             position = torch.arange(ids.shape[1], device=self.device).expand(ids.shape)
             self._draw_tokens(active, self._states(ids, View(position))[:, -1])
-            self.scorer.usage.tokens_needed += len(active)
             active = [one for one in active if one.finish_reason is None]
+            self.scorer.usage.tokens_needed += len(active)
 
     def _decode(
         self, outputs: list[_Output], states: Tensor, position: Tensor, past: Tensor, rows: Layers, prefix: Layers | None
