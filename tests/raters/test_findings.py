@@ -3,13 +3,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pluralign.errors import RunError
+from pluralign.estimates import undefined
 from pluralign.raters.findings import Findings
-from report.made_up import bare_findings, findings
+from report.made_up import bare_findings, est, findings
 
 
 def leaves(value: Any) -> list[Any]:
@@ -50,3 +52,12 @@ def test_a_missing_field_is_a_stated_error(path: tuple[str, ...]) -> None:
 def test_other_json_is_a_stated_error(fields: dict[str, Any]) -> None:
     with pytest.raises(RunError, match="not the results of a study"):
         Findings.from_dict(fields)
+
+
+def test_whether_an_interval_holds_the_truth() -> None:
+    row = replace(findings().information.rows[1], information_nats=est(0.5, 0.1), joint_low=0.3, joint_high=0.7)
+    for truth, holds in ((None, (None, None)), (0.45, (True, True)), (0.65, (False, True)), (0.75, (False, False))):
+        known = replace(row, truth_nats=truth)
+        assert (known.holds_truth, known.holds_truth_jointly) == holds
+    assert replace(row, truth_nats=0.5, joint_low=None).holds_truth_jointly is None
+    assert replace(row, truth_nats=0.5, information_nats=undefined("too few")).holds_truth is None

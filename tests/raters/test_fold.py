@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from pluralign.metrics import assignment_permutation_test, log_loss_nats
-from pluralign.raters.attributes import code_attributes
+from pluralign.raters.attributes import code_attributes, membership_of
+from pluralign.raters.fit_jackknife import deletion_groups
 from pluralign.raters.fold import FoldResult, FoldTask, evaluate_fold, example_counts, records_of
-from pluralign.raters.mixed import MixedSettings
+from pluralign.raters.mixed import MixedModel, MixedSettings
 from pluralign.ratings import Ratings
 from pluralign.ratings.simulate import Population, Simulation, simulate
 from pluralign.ratings.splits import rater_folds, split_fit_eval
@@ -143,6 +144,28 @@ def test_a_rater_without_the_attribute_is_a_stranger(simulation: Simulation) -> 
     same = np.abs(found.probabilities["attribute:age"] - found.probabilities["nothing"]).max(axis=1)
     assert same[strangers].max() == 0.0
     assert same[~strangers].max() > 0.01
+
+
+def test_groups_are_left_out_of_what_is_learned_of_groups_only(task: FoldTask) -> None:
+    left_out = deletion_groups(task.ratings, seed=0, n_folds=2)
+    whole = replace(task, cluster_counts=(2,), n_examples=(), left_out=left_out)
+    found = evaluate_fold(whole)
+    trained = np.unique(left_out[task.is_train]).tolist()
+    names = ["attribute:age", "attribute:region", "attribute:education", "attribute:religiosity", "attributes", "clusters:2"]
+    assert found.without.select("representation", "group").rows() == [(name, group) for name in names for group in trained]
+    own = {name: loss.sum() for name, loss in losses(found, task.ratings).items()}
+    for name in names:
+        off = found.without.filter(representation=name)["loss_nats"].to_numpy() - own[name]
+        assert np.abs(off).max() < 0.05 * own[name], name
+        assert np.ptp(off) > 1e-3, name
+    # what is learned of age without a group, with the model's own words
+    model = MixedModel(task.settings, seed=task.seed).fit(task.ratings.take(task.is_train[task.ratings.rater_index]))
+    age = task.attributes[0]
+    stay = model.trained_[left_out[model.trained_] != trained[0]]
+    effects = model.attribute_effects(membership_of([age]), raters=stay)
+    queries = task.ratings.take(found.rows)
+    p = model.predict_from_beliefs(queries, effects.beliefs(membership_of([age])))
+    assert found.without["loss_nats"][0] == pytest.approx(log_loss_nats(p, queries.rating_index).sum(), rel=1e-9)
 
 
 def test_example_counts_stop_where_a_tenth_of_the_raters_has_fewer(simulation: Simulation) -> None:

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from pluralign.errors import DataError, RunError
+from pluralign.raters.describe import findings_of_study
 from pluralign.raters.evidence import StudySettings
 from pluralign.raters.features import GivenFeatures
 from pluralign.raters.findings import Findings
 from pluralign.raters.mixed import MixedSettings
-from pluralign.raters.study import run_study
+from pluralign.raters.study import evaluate_folds, run_study
 from pluralign.ratings import Ratings, Scale
 from pluralign.ratings.simulate import Population, Simulation, simulate
 
@@ -47,6 +48,41 @@ def test_the_order_of_rows_changes_nothing(simulation: Simulation, findings: Fin
     again = Ratings.from_long(shuffled, simulation.ratings.scale, name=simulation.ratings.name)
     other = run_study(again, tmp_path / "run", SETTINGS, true_groups=simulation.archetype)
     assert other.to_dict() == findings.to_dict()
+
+
+def test_intervals_that_hold_together_are_wider_and_there_for_every_row(findings: Findings) -> None:
+    rows = [row for row in findings.information.rows if row.kind != "nothing"]
+    for row in rows:
+        assert row.joint_low is not None
+        assert row.joint_high is not None
+        assert row.joint_low < row.information_nats.low < row.information_nats.high < row.joint_high
+    assert findings.information.rows[0].joint_low is None
+
+
+def test_intervals_have_the_share_of_the_raters_learned_from(simulation: Simulation) -> None:
+    """Without what the folds measured of it, intervals are those of the scored raters alone, and narrower."""
+    evidence = evaluate_folds(simulation.ratings, SETTINGS)
+    assert evidence.without["fold"].unique().sort().to_list() == [0, 1]
+    blind = replace(evidence, without=evidence.without.clear(), halves=evidence.halves.clear())
+    with_fits, without = (
+        {
+            row.representation: row.information_nats
+            for row in findings_of_study(e, truth_nats={}, true_groups=None).information.rows
+        }
+        for e in (evidence, blind)
+    )
+    widened = 0
+    for name, estimate in with_fits.items():
+        if not estimate.is_defined:
+            continue
+        alone = without[name]
+        assert estimate.value == alone.value
+        below, above = estimate.value - estimate.low, estimate.high - estimate.value
+        ratio = below / (alone.value - alone.low)
+        assert ratio == pytest.approx(above / (alone.high - alone.value), rel=1e-9), name
+        assert ratio >= 1 - 1e-9
+        widened += ratio > 1.05
+    assert widened >= 3
 
 
 def test_another_seed_is_another_split(simulation: Simulation, findings: Findings, tmp_path: Path) -> None:

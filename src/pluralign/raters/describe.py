@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign import __version__
-from pluralign.estimates import Estimate, bootstrap_ratios, estimate_from_draws, estimate_mean, holm, undefined, unit_sums
+from pluralign.estimates import (
+    Estimate,
+    bootstrap_ratios,
+    estimate_from_draws,
+    estimate_mean,
+    holm,
+    joint_intervals,
+    undefined,
+    unit_sums,
+)
 from pluralign.metrics import (
     assignment_permutation_test,
     chance_agreement,
@@ -33,6 +42,7 @@ from pluralign.raters.findings import (
     InformationRow,
     RowKind,
 )
+from pluralign.raters.fit_widening import fit_widenings
 from pluralign.raters.held_out import HeldOutLosses, labelled
 from pluralign.ratings import Ratings
 
@@ -167,7 +177,10 @@ def _information(evidence: StudyEvidence, losses: HeldOutLosses, truth: Mapping[
     whole = max((n for n in names if n.startswith("examples:")), key=lambda n: int(n.split(":")[1]), default=None)
     per_rating = np.repeat(counts[:, None], len(names), axis=1)
     loss = _ratios(sums, per_rating, settings.seed, settings.n_resamples)
-    gain = _ratios(nothing - sums, per_rating, settings.seed, settings.n_resamples)
+    wider = fit_widenings(names, nothing - sums, counts, raters, evidence)
+    gain, draws = _resampled(nothing - sums, per_rating, settings.seed, settings.n_resamples, widening=wider)
+    shown = [i for i, name in enumerate(names) if name not in ("marginal", "nothing")]
+    joint = dict(zip(shown, joint_intervals([gain[i] for i in shown], draws[:, shown]), strict=True))
     kept = [undefined("no past ratings were given", seed=settings.seed)] * len(names)
     if whole is not None:
         base = gain[names.index(whole)]
@@ -179,7 +192,11 @@ def _information(evidence: StudyEvidence, losses: HeldOutLosses, truth: Mapping[
             else [undefined(why, n=base.n, seed=settings.seed)] * len(names)
         )
     p_values = _p_values(evidence, names)
-    rows = [_row(name, loss[i], gain[i], kept[i], p_values, truth) for i, name in enumerate(names) if name != "marginal"]
+    rows = [
+        _row(name, loss[i], gain[i], joint.get(i), kept[i], p_values, truth)
+        for i, name in enumerate(names)
+        if name != "marginal"
+    ]
     return Information(
         entropy_nats=loss[names.index("marginal")],
         rows=sorted(rows, key=lambda r: _ORDER.index(r.kind)),
@@ -196,6 +213,7 @@ def _row(
     name: str,
     loss: Estimate,
     gain: Estimate,
+    joint: tuple[float, float] | None,
     kept: Estimate,
     p_values: Mapping[str, tuple[float, float]],
     truth: Mapping[str, float],
@@ -204,6 +222,7 @@ def _row(
     if kind == "nothing":
         gain = undefined("knowing nothing is what the others are compared with", n=loss.n, seed=loss.seed)
         kept = undefined("knowing nothing is what the others are compared with", n=loss.n, seed=loss.seed)
+    joint_low, joint_high = joint or (None, None)
     p, adjusted = p_values.get(name, (None, None))
     return InformationRow(
         representation=name,
@@ -211,6 +230,8 @@ def _row(
         kind=kind,
         loss_nats=loss,
         information_nats=gain,
+        joint_low=joint_low,
+        joint_high=joint_high,
         kept=kept,
         p_value=p,
         p_holm=adjusted,
@@ -243,14 +264,24 @@ def _p_values(evidence: StudyEvidence, scored: Sequence[str]) -> dict[str, tuple
 
 def _ratios(above: FloatArray, below: FloatArray, seed: int, n_resamples: int) -> list[Estimate]:
     """sum(above) / sum(below) for each column of two arrays [raters, statistics], raters resampled."""
+    return _resampled(above, below, seed, n_resamples)[0]
+
+
+def _resampled(
+    above: FloatArray, below: FloatArray, seed: int, n_resamples: int, *, widening: FloatArray | float = 1.0
+) -> tuple[list[Estimate], FloatArray]:
+    """The same, and the resampled values [n_resamples, statistics], `widening` [statistics] times as far from the value."""
     used = below.any(axis=1)
     above, below = above[used], below[used]
     draws = bootstrap_ratios(above, below, seed=seed, n_resamples=n_resamples)
     totals = below.sum(axis=0)
     values = np.divide(above.sum(axis=0), totals, out=np.full(len(totals), math.nan), where=totals != 0)
-    return [
+    wide = np.broadcast_to(np.asarray(widening, dtype=np.float64), values.shape) > 1
+    draws[:, wide] = (values + widening * (draws - values))[:, wide]
+    estimates = [
         estimate_from_draws(float(value), draws[:, j], n=len(above), unit="rater", seed=seed) for j, value in enumerate(values)
     ]
+    return estimates, draws
 
 
 def _calibrations(evidence: StudyEvidence, losses: HeldOutLosses) -> list[Calibration]:

@@ -56,4 +56,10 @@ class StudyEvidence:
     cluster_of_rater: dict[int, IntArray]
     """Of the first fold."""
     cluster_predictions: dict[int, npt.NDArray[np.float64]]
+    left_out: IntArray
+    """[raters] the group that each was left out with in the folds of the first seed (`fit_jackknife`)."""
+    without: pl.DataFrame
+    """`fit_jackknife.SCHEMA` and `fold`, of the first seed."""
+    halves: pl.DataFrame
+    """`fit_halves.HALVES_SCHEMA`, of the first seed's folds."""
     settings: StudySettings

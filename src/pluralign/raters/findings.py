@@ -92,12 +92,29 @@ class InformationRow:
     """H(Y | item) - H(Y | representation, item); for "nothing" 0 by definition and undefined as an estimate."""
     kept: Estimate
     """`information_nats` as a share of what the largest number of examples gives; undefined where that is not above 0."""
+    joint_low: float | None = None
+    """Ends of the wider interval of `information_nats`: with 95 % the truths of *all* rows of the study lie in theirs."""
+    joint_high: float | None = None
     p_value: float | None = None
     """Permutation test over raters (attributes and clusters only)."""
     p_holm: float | None = None
     """The same, corrected for the number of attributes (or of cluster counts) tested."""
     truth_nats: float | None = None
     """Simulated people only: the true usable information of this model family."""
+
+    @property
+    def holds_truth(self) -> bool | None:
+        """Whether the 95 % interval has the truth in it; None where either is not known."""
+        if self.truth_nats is None or not self.information_nats.is_defined:
+            return None
+        return not self.information_nats.excludes(self.truth_nats)
+
+    @property
+    def holds_truth_jointly(self) -> bool | None:
+        """The same of the joint interval."""
+        if self.truth_nats is None or self.joint_low is None or self.joint_high is None:
+            return None
+        return self.joint_low <= self.truth_nats <= self.joint_high
 
 
 @dataclass(frozen=True, kw_only=True)

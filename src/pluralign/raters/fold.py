@@ -21,7 +21,7 @@ between the predictions for a cluster's members and the members' assignment.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +33,7 @@ from pluralign.raters.attributes import CodedAttribute, membership_of
 from pluralign.raters.baselines import Marginal
 from pluralign.raters.clusters import Clusters, cluster_by_swaps
 from pluralign.raters.features import ItemFeatures
+from pluralign.raters.fit_jackknife import SCHEMA
 from pluralign.raters.group_effects import GroupEffects, Membership, fit_group_effects
 from pluralign.raters.group_tables import GroupTable
 from pluralign.raters.mixed import MixedModel, MixedSettings
@@ -66,6 +67,8 @@ class FoldTask:
     seed: int
     features: ItemFeatures | None = None
     """Item features instead of those of the text."""
+    left_out: IntArray | None = None
+    """[raters] groups of raters without each of which attributes and clusters are learned once more (`fit_jackknife`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,10 @@ class FoldResult:
     probabilities: dict[str, npt.NDArray[np.float32]]
     """Representation -> [evaluated, options]."""
     tables: list[GroupTable]
+    without: pl.DataFrame
+    """`fit_jackknife.SCHEMA`: the held-out loss when a group of training raters was left out; empty if none was to be."""
+    n_factors: int = 0
+    """How many item factors the model was fitted with."""
     cluster_of_rater: dict[int, IntArray] = field(default_factory=dict)
     """K -> [raters] every rater's cluster judged from all her ratings, for describing the groups; -1 without ratings."""
     cluster_predictions: dict[int, FloatArray] = field(default_factory=dict)
@@ -114,6 +121,8 @@ def evaluate_fold(task: FoldTask, on_progress: Progress | None = None) -> FoldRe
         rows=work.rows,
         probabilities=work.probabilities,
         tables=work.tables,
+        without=pl.DataFrame(work.without, schema=SCHEMA, orient="row"),
+        n_factors=model.factors_.n_,
         cluster_of_rater=work.cluster_of_rater,
         cluster_predictions=work.cluster_predictions,
     )
@@ -138,20 +147,44 @@ class _Work:
         self.queries = task.ratings.take(rows)
         self.probabilities: dict[str, npt.NDArray[np.float32]] = {}
         self.tables: list[GroupTable] = []
+        self.without: list[tuple[str, int, float]] = []
         self.cluster_of_rater: dict[int, IntArray] = {}
         self.cluster_predictions: dict[int, FloatArray] = {}
 
     def keep(self, representation: str, probabilities: FloatArray) -> None:
         self.probabilities[representation] = probabilities.astype(np.float32)
 
+    def keep_without(self, representation: str, group: int, probabilities: FloatArray) -> None:
+        given = probabilities[np.arange(len(self.queries)), self.queries.rating_index]
+        self.without.append((representation, group, float(-np.log(given).sum())))
+
+    def leaving_out(self, raters: IntArray) -> Iterator[tuple[int, IntArray]]:
+        """Each group to be left out, and those of these training raters who stay; none if nobody or everybody would."""
+        groups = self.task.left_out
+        if groups is None:
+            return
+        for group in np.unique(groups[raters]):
+            stay = raters[groups[raters] != group]
+            if len(stay):
+                yield int(group), stay
+
     def by_attribute(self, attribute: CodedAttribute) -> None:
-        effects = self.model.attribute_effects(membership_of([attribute]))
-        self._by_group(f"attribute:{attribute.name}", effects, attribute.level)
+        name, membership = f"attribute:{attribute.name}", membership_of([attribute])
+        self._by_group(name, self.model.attribute_effects(membership), attribute.level)
+        for group, raters in self.leaving_out(self.model.trained_):
+            effects = self.model.attribute_effects(membership, raters=raters)
+            self.keep_without(name, group, self._predicted(self._grid(effects, len(effects.mean)), attribute.level))
 
     def by_all_attributes(self) -> None:
         membership = membership_of(list(self.task.attributes))
-        beliefs = self.model.attribute_effects(membership).beliefs(membership)
-        self.keep("attributes", self.model.predict_from_beliefs(self.queries, beliefs))
+
+        def predicted(raters: IntArray) -> FloatArray:
+            beliefs = self.model.attribute_effects(membership, raters=raters).beliefs(membership)
+            return self.model.predict_from_beliefs(self.queries, beliefs)
+
+        self.keep("attributes", predicted(self.model.trained_))
+        for group, raters in self.leaving_out(self.model.trained_):
+            self.keep_without("attributes", group, predicted(raters))
 
     def by_examples(self, n: int) -> None:
         position = self.task.split.fit_position
@@ -187,6 +220,9 @@ class _Work:
         assigned, grid = self._refined(found, k)
         effects = self._group_effects(self.held_out_beliefs, assigned, k)
         self._by_group(f"clusters:{k}", effects, assigned)
+        for group, raters in self.leaving_out(self.split_train):
+            again = self._group_effects(self.held_out_beliefs, assigned, k, raters=raters)
+            self.keep_without(f"clusters:{k}", group, self._predicted(self._grid(again, k), assigned))
         rated = np.bincount(self.ratings.rater_index, minlength=self.ratings.n_raters) > 0
         everything = np.ones(len(self.ratings), dtype=bool)
         self.cluster_of_rater[k] = np.where(rated, self._losses_under(grid, everything).argmin(axis=1), -1)
@@ -209,9 +245,12 @@ class _Work:
             grid = self._grid(self._group_effects(self.given_beliefs, assigned, k, iterations=5), k)
         return assigned, kept
 
-    def _group_effects(self, beliefs: Beliefs, assigned: IntArray, k: int, *, iterations: int = 20) -> GroupEffects:
-        mine = Membership(assigned[self.split_train, None], (k,))
-        return fit_group_effects(beliefs.take(self.split_train), self.model.spread_, mine, iterations=iterations)
+    def _group_effects(
+        self, beliefs: Beliefs, assigned: IntArray, k: int, *, iterations: int = 20, raters: IntArray | None = None
+    ) -> GroupEffects:
+        used = self.split_train if raters is None else raters
+        mine = Membership(assigned[used, None], (k,))
+        return fit_group_effects(beliefs.take(used), self.model.spread_, mine, iterations=iterations)
 
     def _grid(self, effects: GroupEffects, n_groups: int) -> FloatArray:
         """[groups, items, options]"""
@@ -219,15 +258,20 @@ class _Work:
             self.ratings.items, effects.beliefs(Membership(np.arange(n_groups)[:, None], (n_groups,)))
         )
 
-    def _by_group(self, representation: str, effects: GroupEffects, group: IntArray) -> None:
-        """Predict every query from its rater's group; a rater without one is a stranger."""
-        n_groups = len(effects.mean)
-        grid = self._grid(effects, n_groups)
-        item, rater, rating = self.queries.item_index, self.queries.rater_index, self.queries.rating_index
+    def _predicted(self, grid: FloatArray, group: IntArray) -> FloatArray:
+        """Every query from its rater's group [evaluated, options]; a rater without one is a stranger."""
+        item, rater = self.queries.item_index, self.queries.rater_index
         known = group[rater] >= 0
         probabilities = self.probabilities["nothing"].astype(np.float64)
         probabilities[known] = grid[group[rater[known]], item[known]]
-        self.keep(representation, probabilities)
+        return probabilities
+
+    def _by_group(self, representation: str, effects: GroupEffects, group: IntArray) -> None:
+        """Keep the predictions from groups, and how well each group's fit each rater."""
+        grid = self._grid(effects, len(effects.mean))
+        self.keep(representation, self._predicted(grid, group))
+        item, rater, rating = self.queries.item_index, self.queries.rater_index, self.queries.rating_index
+        known = group[rater] >= 0
         raters, place = np.unique(rater[known], return_inverse=True)
         losses = -np.log(grid[:, item[known], rating[known]])
         sums = unit_sums(losses.T, place, len(raters))[0]

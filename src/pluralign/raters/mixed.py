@@ -67,6 +67,8 @@ class MixedSettings:
     """Most item factors learned from the training ratings that raters may differ on; how many is chosen on raters kept out."""
     n_factors: int | None = None
     """How many factors there are, if that is not to be chosen."""
+    judge_factors: bool = True
+    """Whether factors that were chosen have to help the whole model, which takes two more fits to find out."""
     max_iterations: int = 40
     tolerance: float = 2e-3
     """Stop when no learned variance changes by a larger share in an iteration."""
@@ -118,7 +120,7 @@ class MixedModel:
     def _fit_factors(self, ratings: Ratings) -> RatingFactors:
         s, x = self.settings, self.prior_features(ratings.items)
         factors = RatingFactors(s.max_factors, n=s.n_factors, seed=self.seed).fit(ratings, x)
-        if s.n_factors is None and factors.n_ and not self._is_better_with(factors.n_, ratings):
+        if s.judge_factors and s.n_factors is None and factors.n_ and not self._is_better_with(factors.n_, ratings):
             return RatingFactors(n=0).fit(ratings, x)
         return factors
 
@@ -230,11 +232,14 @@ class MixedModel:
         prior = self.beliefs_from_attributes(queries, attributes) if attributes else self.population(queries.n_raters)
         return self.predict_from_beliefs(queries, prior if given is None else self.beliefs_about_raters(given, prior=prior))
 
-    def attribute_effects(self, membership: Membership) -> GroupEffects:
-        """What the training raters' levels of attributes tell about u; `membership` has all raters of the training table."""
+    def attribute_effects(self, membership: Membership, *, raters: IntArray | None = None) -> GroupEffects:
+        """What the training raters' levels of attributes tell about u; `membership` has all raters of the training table.
+
+        Learned from these training `raters` only, if they are given.
+        """
         self._check_fitted()
-        beliefs = self.rater_beliefs_.take(self.trained_)
-        return fit_group_effects(beliefs, self.spread_, membership.take(self.trained_))
+        used = self.trained_ if raters is None else raters
+        return fit_group_effects(self.rater_beliefs_.take(used), self.spread_, membership.take(used))
 
     def beliefs_from_attributes(self, queries: Ratings, attributes: Sequence[str]) -> Beliefs:
         """u of every rater of the table, given the named attributes of theirs; raters must be in the training table.

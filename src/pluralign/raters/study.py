@@ -30,6 +30,8 @@ from pluralign.raters.describe import findings_of_study
 from pluralign.raters.evidence import StudyEvidence, StudySettings
 from pluralign.raters.features import ItemFeatures
 from pluralign.raters.findings import Findings
+from pluralign.raters.fit_halves import differences_of_halves
+from pluralign.raters.fit_jackknife import deletion_groups
 from pluralign.raters.fold import FoldResult, FoldTask, Progress, evaluate_fold, example_counts, records_of
 from pluralign.raters.group_tables import GroupTable, group_tables_from_frame, group_tables_to_frame
 from pluralign.ratings import Ratings
@@ -92,15 +94,21 @@ def evaluate_folds(
     """Every fold of every seed; with a run folder, folds that are finished there are read instead."""
     attributes, summaries = code_attributes(ratings)
     tell = on_progress or (lambda what, done, total: None)
-    records, tables = [], []
+    records, tables, without, halves = [], [], [], []
+    left_out = deletion_groups(ratings, seed=settings.seed, n_folds=settings.n_folds)
     clusters: dict[int, IntArray] = {}
     predictions: dict[int, npt.NDArray[np.float64]] = {}
     for number in range(settings.n_seeds * settings.n_folds):
         seed, fold = settings.seed + number // settings.n_folds, number % settings.n_folds
         task = replace(_task(ratings, attributes, settings, seed=seed, fold=fold), features=features)
+        if seed == settings.seed:
+            task = replace(task, left_out=left_out)
         step = _FoldStep(task, seed, fold, run, _prefixed(tell, f"fold {number + 1} of {settings.n_seeds * settings.n_folds}"))
         records.append(step.records())
         tables += step.tables()
+        if seed == settings.seed:
+            without.append(step.without())
+            halves.append(step.halves())
         if number == 0:
             clusters, predictions = step.clusters()
     return StudyEvidence(
@@ -111,6 +119,9 @@ def evaluate_folds(
         tables=tables,
         cluster_of_rater=clusters,
         cluster_predictions=predictions,
+        left_out=left_out,
+        without=pl.concat(without),
+        halves=pl.concat(halves),
         settings=settings,
     )
 
@@ -144,6 +155,12 @@ class _FoldStep:
     def tables(self) -> list[GroupTable]:
         frame = self._part("tables", lambda r: group_tables_to_frame(r.tables))
         return group_tables_from_frame(frame, seed=self.seed, fold=self.fold)
+
+    def without(self) -> pl.DataFrame:
+        return self._part("without", lambda r: r.without).with_columns(fold=pl.lit(self.fold))
+
+    def halves(self) -> pl.DataFrame:
+        return self._part("halves", lambda r: differences_of_halves(self.task, r.n_factors))
 
     def clusters(self) -> tuple[dict[int, IntArray], dict[int, npt.NDArray[np.float64]]]:
         members = self._part("clusters", lambda r: pl.DataFrame({str(k): v for k, v in r.cluster_of_rater.items()}))
