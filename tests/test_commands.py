@@ -206,6 +206,7 @@ def test_the_demo_prints_the_truth_beside_the_estimate_and_whether_the_interval_
     assert rows["4 past ratings"].split()[-2:] == ["0.100", "yes" if low <= 0.1 <= high else "NO"]
     assert rows["age"].split()[-2:] == ["-", "-"]
     assert any(re.fullmatch(r"[012] of 2 intervals hold the true value", line) for line in shown)
+    assert any(re.match(r"[012] of 2 do of the wider ones", line) for line in shown)
     assert any(re.search(r"nats, adjusted Rand -?[01]\.\d\d", line) for line in shown)
 
 

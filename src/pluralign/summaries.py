@@ -50,8 +50,7 @@ def _information(information: Information) -> list[str]:
     cells = [[_short(row.label), _interval(row.information_nats), _kept(row), _p(row.p_holm)] for row in rows]
     for row, line in zip(rows, cells, strict=True):
         line += _truth(row) if known else []
-    held = sum(_holds(row) for row in known)
-    closing = [f"{held} of {len(known)} intervals hold the true value"] if known else []
+    closing = _held(known) if known else []
     reasons = {row.information_nats.why_undefined for row in rows} | {_why_not_kept(rows)}
     return [*losses, *_table([heads, *cells]), *closing, *(f"-: {why}" for why in sorted(w for w in reasons if w))]
 
@@ -85,12 +84,18 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"  {line.rstrip()}" for line in made]
 
 
+def _held(known: Sequence[InformationRow]) -> list[str]:
+    """How many intervals hold the truth: one by one (95 % of them should), and those that all should."""
+    held = sum(bool(row.holds_truth) for row in known)
+    jointly = sum(bool(row.holds_truth_jointly) for row in known)
+    return [
+        f"{held} of {len(known)} intervals hold the true value",
+        f"{jointly} of {len(known)} do of the wider ones, which in 95 of 100 studies hold it all together",
+    ]
+
+
 def _truth(row: InformationRow) -> list[str]:
-    return ["-", "-"] if row.truth_nats is None else [f"{row.truth_nats:.3f}", "yes" if _holds(row) else "NO"]
-
-
-def _holds(row: InformationRow) -> bool:
-    return row.truth_nats is not None and row.information_nats.is_defined and not row.information_nats.excludes(row.truth_nats)
+    return ["-", "-"] if row.truth_nats is None else [f"{row.truth_nats:.3f}", "yes" if row.holds_truth else "NO"]
 
 
 def _interval(estimate: Estimate) -> str:

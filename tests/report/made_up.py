@@ -97,12 +97,15 @@ def _row(
 ) -> InformationRow:
     loss = est(1.36 - information.value, 0.03) if information.is_defined else undefined("no held-out rating", unit="rater")
     kept = est(information.value / 0.158, 0.15) if information.is_defined else undefined("its information has no value")
+    wide = 1.4 * (information.high - information.value)
     return InformationRow(
         representation=name,
         label=label,
         kind=kind,  # type: ignore[arg-type]  # a literal, which a helper cannot narrow
         loss_nats=loss,
         information_nats=information,
+        joint_low=information.value - wide if information.is_defined else None,
+        joint_high=information.value + wide if information.is_defined else None,
         kept=kept,
         p_value=p[0] if p else None,
         p_holm=p[1] if p else None,

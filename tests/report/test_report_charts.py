@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -131,6 +132,20 @@ def test_information_rows_are_grouped_and_leave_out_nothing() -> None:
     assert not by_label["religiosity"].filled
     assert by_label["all attributes"].mark == 0.04
     assert rows_of.information_rows(bare_findings().information) == []
+
+
+def test_a_row_has_a_thin_line_where_it_has_a_joint_interval() -> None:
+    by_label = {r.label: r for r in INFORMATION}
+    age = by_label["age"]  # 0.021 +- 0.011, jointly 1.4 times as wide
+    assert (age.joint_low, age.joint_high) == pytest.approx((0.021 - 0.0154, 0.021 + 0.0154), abs=1e-12)
+    assert by_label["What attributes tell"].joint_low is None
+    assert rows_of.hard_rater_rows(F.hardest_raters)[0].joint_low is None
+    spec = specification(charts.dot_chart(INFORMATION, AXIS, charts.WIDE))
+    bare = specification(
+        charts.dot_chart([replace(r, joint_low=None, joint_high=None) for r in INFORMATION], AXIS, charts.WIDE)
+    )
+    n = sum(r.joint_low is not None for r in INFORMATION)
+    assert inline_svg(spec, name="a", label="x").count("<line") - inline_svg(bare, name="a", label="x").count("<line") == n
 
 
 def test_hard_raters_are_filled_where_the_interval_misses_the_loss_of_knowing_nothing() -> None:

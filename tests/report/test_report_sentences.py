@@ -187,9 +187,18 @@ def test_several_clusterings() -> None:
 def test_truth() -> None:
     # of the eight rows with a truth, only all attributes (0.012 to 0.038) misses its own, 0.04
     assert say.about_truth(information()) == (
-        "These people were simulated, so the true values are known: 7 of 8 intervals hold the true value."
+        "These people were simulated, so the true values are known: 7 of 8 intervals hold the true value, "
+        "and 8 of the 8 wider ones."
     )
     assert say.about_truth(information(truth=False)) == ""
+
+
+def test_the_thin_lines_are_explained_where_there_are_some() -> None:
+    # thirteen rows, one without a value, one that is nothing
+    assert say.about_joint(information()).startswith(
+        "Each thick line is a 95% interval for its row alone; among 12 rows it is no surprise if one is off."
+    )
+    assert say.about_joint(bare_findings().information) == ""
 
 
 def test_calibration_in_percentage_points() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pluralign.estimates import Estimate
 from pluralign.raters.findings import (
@@ -54,6 +54,9 @@ class DotRow:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    joint_low: float | None = None
+    """Ends of the interval that holds the truth of all rows at once."""
+    joint_high: float | None = None
     text: str = ""
     """Value and interval in words, where there is room."""
     short_text: str = ""
@@ -138,8 +141,13 @@ def information_rows(information: Information) -> list[DotRow]:
         members = [row for row in information.rows if row.kind in kinds]
         if members:
             rows.append(DotRow(label=heading, heading=True))
-            rows.extend(dot_row(row.label, row.information_nats, mark=row.truth_nats) for row in members)
+            rows.extend(_information_row(row) for row in members)
     return rows
+
+
+def _information_row(row: InformationRow) -> DotRow:
+    drawn = dot_row(row.label, row.information_nats, mark=row.truth_nats)
+    return drawn if drawn.value is None else replace(drawn, joint_low=row.joint_low, joint_high=row.joint_high)
 
 
 def pair_rows(agreement: Agreement) -> list[DotRow]:

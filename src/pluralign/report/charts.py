@@ -69,11 +69,12 @@ class Axis:
 
 
 def dot_chart(rows: Sequence[DotRow], axis: Axis, frame: Frame) -> alt.LayerChart:
-    """One row each: label, dot with interval, second mark, the numbers; headings stand alone."""
+    """One row each: label, dot with interval (thin: of all rows at once), second mark, the numbers; headings stand alone."""
     import altair as alt
 
     values = [{**asdict(row), "i": i} for i, row in enumerate(rows)]
-    domain = span([v for row in rows for v in (row.low, row.high, row.mark)], include=axis.include)
+    ends = [v for row in rows for v in (row.low, row.high, row.joint_low, row.joint_high, row.mark)]
+    domain = span(ends, include=axis.include)
     y = alt.Y("i:O", axis=None, scale=alt.Scale(domain=list(range(len(rows)))))
     x_axis = _x_axis(axis, frame)
 
@@ -90,7 +91,8 @@ def dot_chart(rows: Sequence[DotRow], axis: Axis, frame: Frame) -> alt.LayerChar
     fill = alt.condition("datum.filled", alt.value(MAIN), alt.value("white"))
     layers = [
         *_lines(axis, domain),
-        dotted.mark_rule(color=MAIN, strokeWidth=2).encode(y=y, x=x("low"), x2="high:Q"),
+        layer("isValid(datum.joint_low)").mark_rule(color=MAIN, strokeWidth=1).encode(y=y, x=x("joint_low"), x2="joint_high:Q"),
+        dotted.mark_rule(color=MAIN, strokeWidth=3).encode(y=y, x=x("low"), x2="high:Q"),
         layer("isValid(datum.mark)").mark_tick(color=ACCENT, thickness=3, size=18, opacity=1).encode(y=y, x=x("mark")),
         dotted.mark_point(size=70, filled=True, stroke=MAIN, strokeWidth=2, opacity=1).encode(y=y, x=x("value"), fill=fill),
         why.mark_text(**reason, color="white", stroke="white", strokeWidth=5).encode(y=y, x=alt.value(6), text="why:N"),

@@ -43,6 +43,7 @@ __all__ = [
     "about_entropy",
     "about_examples",
     "about_item",
+    "about_joint",
     "about_knowledge",
     "about_load",
     "about_pairs",
@@ -205,10 +206,24 @@ def about_truth(information: Information) -> str:
     known = [row for row in information.rows if row.truth_nats is not None and row.information_nats.is_defined]
     if not known:
         return ""
-    held = sum(not row.information_nats.excludes(row.truth_nats) for row in known if row.truth_nats is not None)
+    held = sum(bool(row.holds_truth) for row in known)
     values = "the true value is" if len(known) == 1 else "the true values are"
     hold = "holds" if held == 1 else "hold"
-    return f"These people were simulated, so {values} known: {held} of {count(len(known), 'interval')} {hold} the true value."
+    said = f"These people were simulated, so {values} known: {held} of {count(len(known), 'interval')} {hold} the true value"
+    jointly = [row.holds_truth_jointly for row in known if row.holds_truth_jointly is not None]
+    return f"{said}, and {sum(jointly):,} of the {len(jointly):,} wider ones." if jointly else f"{said}."
+
+
+def about_joint(information: Information) -> str:
+    """What the thin lines are for; nothing where there are none."""
+    n = sum(row.joint_low is not None for row in information.rows)
+    if n < 2:
+        return ""
+    return (
+        f"Each thick line is a 95% interval for its row alone; among {n} rows it is no surprise if one is off. "
+        f"The thin lines are longer: in 95 of 100 studies none of the {n} is off. "
+        "They are the ones to go by when picking rows out of the list."
+    )
 
 
 def about_scoring(information: Information) -> str:
