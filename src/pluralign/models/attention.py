@@ -90,6 +90,8 @@ class View:
     """Where the call's own keys and values go: the prefix, or the rows' own past."""
     past_position: Tensor | None = None
     """Rows with a past of their own: position of each kept token [rows, kept]; -1 for one that is no token."""
+    windows: set[int] = field(default_factory=set)
+    """Sliding windows that layers named."""
     _own_masks: dict[int | None, Tensor | None] = field(default_factory=dict)
     _prefix_masks: dict[int | None, Tensor | None] = field(default_factory=dict)
 
@@ -178,6 +180,8 @@ def prefix_attention(
         all_keys, all_values = view.keep.write(module, key, value)
         if view.past_position is not None:
             key, value = all_keys, all_values
+    if sliding_window is not None:
+        view.windows.add(sliding_window)
     window = None if sliding_window is None or view.last_position < sliding_window else sliding_window
     if view.is_plain and window is None and softcap is None and s_aux is None:
         grouped = query.shape[1] != key.shape[1]

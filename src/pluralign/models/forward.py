@@ -41,11 +41,14 @@ class TreeForward:
         self.body = model.base_model
         self.head = Head(model.get_output_embeddings(), model.config.get_text_config())
         self.device = model.device
+        self.windows: set[int] = set()
+        """Sliding windows that its layers named so far."""
 
     def states(self, ids: Tensor, view: View) -> Tensor:
         unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=ids.device)  # four axes: models take such a mask as it is
         with torch.inference_mode(), looking(view):
             found = self.body(input_ids=ids, position_ids=view.position, attention_mask=unread, use_cache=False)
+            self.windows |= view.windows
             if view.keep is not None:
                 view.keep.length += ids.shape[1]
             return found.last_hidden_state  # type: ignore[no-any-return]

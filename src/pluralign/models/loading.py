@@ -12,17 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pluralign.errors import ModelError
+from pluralign.errors import ModelError, UsageError
 from pluralign.files import hash_file
 from pluralign.models.attention import NAME
 from pluralign.models.forward import Forward, PlainForward, TreeForward, register_attention
 from pluralign.models.plan import Limits
 from pluralign.models.scorer import TokenScorer
 
-__all__ = ["Loaded", "load_model", "prepare", "quick_dtype", "suitable_limits", "weights_hash"]
+__all__ = ["Loaded", "check_folder", "load_model", "prepare", "quick_dtype", "suitable_limits", "weights_hash"]
 
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 """Nats by which the two ways of running a model may differ on the probe."""
+KNOWN_LAYERS = {"full_attention", "sliding_attention"}
+"""The probe is too short to tell other kinds apart, such as attention within chunks of thousands of tokens."""
 CPU_MEMORY_GIB = 0.75
 ROW_TOKENS, ROW_TOKENS_ON_DEVICE = 256, 1536
 MOST_BATCH_TOKENS, MOST_BATCH_TOKENS_ON_DEVICE = 2048, 65_536
@@ -46,6 +48,11 @@ class Loaded:
         return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
 
     @property
+    def n_ids(self) -> int:
+        """Ids that the model has an embedding for: 0..n_ids - 1."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @property
     def end_of_text_ids(self) -> frozenset[int]:
         """What the model ends a text with, as its configuration says."""
         found: set[int] = set()
@@ -65,12 +72,19 @@ def load_model(
 ) -> Loaded:
     """The model in this folder or under this hub id; about `memory_gib` are taken beside its weights.
 
-    Not given, it is 0.75 on a CPU and half of what is free on an accelerator. Raises ModelError where it cannot be loaded.
+    Not given, it is 0.75 on a CPU and half of what is free on an accelerator. Raises ModelError where it cannot be loaded, or
+    not all of it; UsageError for a device that this machine does not have.
     """
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = _device(device)
     precision = quick_dtype(place) if dtype == "auto" else getattr(torch, dtype)
     model = _from_pretrained(name, precision, revision).to(place).eval()
     return prepare(model, precision, memory_gib=memory_gib)
+
+
+def check_folder(name: str) -> None:
+    """Raises ModelError for what looks like a folder but is none."""
+    if not Path(name).is_dir() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
+        raise ModelError(f"{name}: there is no such folder; give one, or a hub id such as organisation/model.")
 
 
 def prepare(model: Any, dtype: torch.dtype, *, memory_gib: float | None = None) -> Loaded:
@@ -100,8 +114,9 @@ def suitable_limits(model: Any, forward: Forward, memory_gib: float | None) -> L
     inner = getattr(config, "intermediate_size", None) or 4 * width
     numbers = 8 * width + 3 * inner + (0 if forward.shares_prefixes else 2 * config.vocab_size)
     fits = int(half / (numbers * model.dtype.itemsize))
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    per_head = getattr(config, "head_dim", None) or width // config.num_attention_heads
+    n_heads = getattr(config, "num_attention_heads", None) or 1  # models without attention have none
+    heads = getattr(config, "num_key_value_heads", None) or n_heads
+    per_head = getattr(config, "head_dim", None) or width // n_heads
     kept = int(half / (2 * config.num_hidden_layers * heads * per_head * model.dtype.itemsize))
     most = MOST_BATCH_TOKENS if on_cpu else MOST_BATCH_TOKENS_ON_DEVICE
     rows = ROW_TOKENS if on_cpu else ROW_TOKENS_ON_DEVICE
@@ -118,18 +133,36 @@ def weights_hash(name: str, model: Any) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"device '{name}' cannot be used here: {str(error).splitlines()[0]}; try 'cpu' or 'auto'.") from error
+    return device
+
+
 def _from_pretrained(name: str, dtype: torch.dtype, revision: str | None) -> Any:
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, revision=revision, use_safetensors=True, trust_remote_code=False
+        model, found = AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, revision=revision, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{name}: no causal model can be loaded: {error}\n"
             "Give a folder or hub id with config.json and weights as safetensors; code that comes with a model is never run."
         ) from error
+    if missing := sorted(found["missing_keys"]):
+        raise ModelError(
+            f"{name}: {len(missing)} of the model's weights are in none of its files, e.g. {', '.join(missing[:3])}; they "
+            "would be random. Give a complete checkpoint of a causal language model."
+        )
+    return model
 
 
 def _why_plain(model: Any, plain: PlainForward, dtype: torch.dtype) -> str | None:
@@ -137,6 +170,8 @@ def _why_plain(model: Any, plain: PlainForward, dtype: torch.dtype) -> str | Non
     rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
     if any(kind in str(rope) for kind in ("'dynamic'", "'longrope'")):
         return "its positions are scaled by the length of the sequence"
+    if unknown := set(getattr(model.config.get_text_config(), "layer_types", None) or ()) - KNOWN_LAYERS:
+        return f"it has layers of another kind: {', '.join(sorted(unknown))}"
     expected = _probe(plain)
     own = model.config._attn_implementation
     try:
@@ -144,14 +179,27 @@ def _why_plain(model: Any, plain: PlainForward, dtype: torch.dtype) -> str | Non
         model.set_attn_implementation(NAME)
         if model.config._attn_implementation != NAME:
             return f"{type(model).__name__} has an attention of its own"
-        difference = float(np.abs(_probe(TreeForward(model)) - expected).max())
-        if difference <= PROBE_TOLERANCE[dtype]:
-            return None
+        tree = TreeForward(model)
+        difference = float(np.abs(_probe(tree) - expected).max())
         why = f"results would differ by {difference:.2g} nats"
+        if difference <= PROBE_TOLERANCE[dtype]:
+            if not _unnamed_windows(model.config.get_text_config(), tree.windows):
+                return None
+            why = "its layers do not say how far back they look"
     except (NotImplementedError, RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
         why = f"{type(error).__name__}: {error}"
     model.set_attn_implementation(own)
     return why
+
+
+def _unnamed_windows(config: Any, named: set[int]) -> bool:
+    """Whether the configuration has a sliding window that no layer named, which a window longer than the probe would hide."""
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None)
+    if window is None or getattr(config, "use_sliding_window", None) is False or (kinds and "sliding_attention" not in kinds):
+        return False
+    longest = getattr(config, "max_position_embeddings", None)
+    return window not in named and (longest is None or window < longest)
 
 
 def _probe(forward: Forward) -> npt.NDArray[np.float64]:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign.episodes import Episode
-from pluralign.errors import DataError
+from pluralign.errors import DataError, ModelError
 from pluralign.models.content import IdArray
-from pluralign.models.loading import Loaded, load_model, weights_hash
+from pluralign.models.loading import Loaded, check_folder, load_model, weights_hash
 from pluralign.models.opening import ModelSettings
 from pluralign.models.protocol import OptionLogprobs, OutputLogprobs, Query, Sample, SamplingSettings, Usage
 from pluralign.models.sampling import draw_outputs
@@ -45,6 +45,7 @@ class LocalModel:
     @classmethod
     def open(cls, name: str, settings: ModelSettings) -> LocalModel:
         """Raises ModelError or UsageError where weights, tokenizer or format do not go together."""
+        check_folder(name)
         template = open_template(settings.format or "spectrum", open_tokenizer(name, settings.revision), chat=settings.chat)
         loaded = load_model(
             name,
@@ -64,7 +65,8 @@ class LocalModel:
         """Weights, precision, kind of device, and what of the template is not in the tokens."""
         if self._weights is None:
             self._weights = weights_hash(self.name.removeprefix("hf/"), self.loaded.model)
-        parts = [SCORING, self._weights, self.loaded.dtype, self.loaded.forward.device.type, self.template.end_ids]
+        ends = self.template.end_ids, sorted(self.loaded.end_of_text_ids)
+        parts = [SCORING, self._weights, self.loaded.dtype, self.loaded.forward.device.type, *ends]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def request_bytes(self, asked: Sequence[Query | Episode]) -> list[bytes]:
@@ -87,7 +89,7 @@ class LocalModel:
     def option_logprobs(self, queries: Sequence[Query]) -> list[OptionLogprobs]:
         """log p(option and its end | prompt) of every option of every query, in nats."""
         prompts = self._prompts(queries)
-        written = {query.asked_options: self.template.encode_options(query.asked_options) for query in queries}
+        written = {options: self._known(self.template.encode_options(options)) for options in _different_options(queries)}
         self._check_lengths([(p, written[q.asked_options]) for p, q in zip(prompts, queries, strict=True)], queries)
         found: list[OptionLogprobs | None] = [None] * len(queries)
         sizes = [len(p) * len(q.asked_options) for p, q in zip(prompts, queries, strict=True)]
@@ -107,6 +109,7 @@ class LocalModel:
         """log p(output and its end | all before it) of every scored output, in nats; one pass for all k."""
         encoded = self.template.encode(episodes)
         self._check_episodes(encoded, episodes)
+        self._known([one.ids for one in encoded])
         found: list[OutputLogprobs | None] = [None] * len(episodes)
         for window in _windows([one.ids for one in encoded], [len(one) for one in encoded]):
             scored = self.scorer.score([encoded[n].ids for n in window], [encoded[n].is_loss for n in window])
@@ -122,7 +125,20 @@ class LocalModel:
         return draw_outputs(self.scorer, self.template, prompts, settings, stop_ids=self.loaded.end_of_text_ids)
 
     def _prompts(self, queries: Sequence[Query]) -> list[IdArray]:
-        return self.template.encode_prompts([query.episode for query in queries], [query.input for query in queries])
+        return self._known(
+            self.template.encode_prompts([query.episode for query in queries], [query.input for query in queries])
+        )
+
+    def _known(self, sequences: list[IdArray]) -> list[IdArray]:
+        """These, if the model knows all of their ids."""
+        most = max((int(ids.max()) for ids in sequences if len(ids)), default=0)
+        if most >= self.loaded.n_ids:
+            token = self.template.content.decode([most])
+            raise ModelError(
+                f"{self.name}: the tokenizer writes {token!r} as id {most:,}, but the model's ids go up to "
+                f"{self.loaded.n_ids - 1:,}; the two do not go together."
+            )
+        return sequences
 
     def _check_lengths(self, asked: Sequence[tuple[IdArray, list[IdArray]]], queries: Sequence[Query]) -> None:
         lengths = [(len(prompt), max(map(len, behind))) for prompt, behind in asked]
@@ -147,6 +163,10 @@ class LocalModel:
         ]
         if faults:
             raise DataError("context too long", [*faults[:20], *([f"and {len(faults) - 20} more"] if len(faults) > 20 else [])])
+
+
+def _different_options(queries: Sequence[Query]) -> list[tuple[str, ...]]:
+    return list(dict.fromkeys(query.asked_options for query in queries))
 
 
 def _by_output(encoded: Encoded, scores: TokenScores) -> OutputLogprobs:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pluralign.errors import UsageError, nearest_name
+from pluralign.errors import MissingExtraError, UsageError, nearest_name
 from pluralign.models.chat import ChatStyle
 from pluralign.models.protocol import Elicitation, LanguageModel
 
@@ -66,6 +66,11 @@ def open_model(name: str, settings: ModelSettings | None = None, *, cache: Respo
 
 
 def _open_local(name: str, settings: ModelSettings, cache: ResponseCache | None) -> LanguageModel:
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), extra="local") from error
     from pluralign.models.local import LocalModel
 
     model = LocalModel.open(name, settings)
