@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cyclopts.config
-from cyclopts import App, CycloptsError
+from cyclopts import App, ArgumentCollection, CycloptsError
 
 from pluralign import __version__
 from pluralign.cli import asking, cache
@@ -28,7 +28,14 @@ given what is known about them?"""
 
 def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") -> App:
     """The command line as a value; `settings` are what flags take that are not given, `source` is where they are from."""
-    config = cyclopts.config.Dict(dict(settings or {}), use_commands_as_keys=False, source=source)
+
+    def config(within: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+        """The settings as those of the command at hand; kept flat, `cache` would be taken for the command of this name."""
+        nested = _without_negatives(settings or {})
+        for command in reversed(commands):
+            nested = {command: nested}
+        cyclopts.config.Dict(nested, source=source)(within, commands, arguments)
+
     app = App(
         "pluralign",
         help=_HELP,
@@ -69,6 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("interrupted. Finished steps are kept: the same command with the same --out goes on from there.")
         return 130
     return code or 0
+
+
+def _without_negatives(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`no_cache = true` is `cache = false`; the parser would take it for its opposite."""
+    plain = dict(settings)
+    for name in ("no_cache", "no-cache"):
+        if isinstance(plain.get(name), bool):
+            plain["cache"] = not plain.pop(name)
+    return plain
 
 
 def _say_error(error: Exception) -> None:

@@ -55,8 +55,8 @@ class ModelFlags(TemplateFlags):
     """Precision of a local model."""
     device: str = "auto"
     """Of a local model: cpu, cuda, cuda:1, ..."""
-    memory_gib: float = 0.75
-    """Most memory that a local model takes beside its weights."""
+    memory_gib: float | None = None
+    """Memory that a local model takes beside its weights. Default: 0.75 on a CPU, half of what is free on an accelerator."""
     base_url: str | None = None
     """Root of an OpenAI-compatible server's API."""
     api: Literal["auto", "completions", "chat"] = "auto"
