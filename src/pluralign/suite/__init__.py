@@ -1,1 +1,5 @@
-"""Spectrum Suite: tasks, each a stream of episodes; so far the sampler that all of them draw with."""
+"""Spectrum Suite: tasks, each a stream of episodes; nothing is imported, read or downloaded until it is asked for."""
+
+from pluralign.suite.registry import all_tasks, draw, source, source_of, task
+
+__all__ = ["all_tasks", "draw", "source", "source_of", "task"]

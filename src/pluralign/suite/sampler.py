@@ -31,7 +31,7 @@ def draw_episodes(
     task: Task, strands: Iterable[Strand], *, seed: int, description_share: float | None = None
 ) -> Iterator[Episode]:
     """The episodes of these strands of the task, strand by strand; `description_share` in place of the task's own."""
-    share = task.description_share if description_share is None else description_share
+    share = task.shown_share if description_share is None else description_share
     for strand in strands:
         for number, examples in enumerate(_sequences(task.name, strand, seed)):
             yield _episode(task.name, strand, examples, share, stream(seed, task.name, strand.unit, number, "description"))

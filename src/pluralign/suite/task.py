@@ -81,6 +81,11 @@ class Task:
     about: str = ""
     """One line: what an output is."""
 
+    @property
+    def shown_share(self) -> float:
+        """`description_share`, but 1 for a task of the test split."""
+        return self.description_share if self.split == "train" else 1.0
+
 
 def json_text(**fields: object) -> str:
     """One JSON object of these fields, without those that are missing (None, NaN).

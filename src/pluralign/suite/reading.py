@@ -1,0 +1,178 @@
+"""Files of a source, read strictly: a fault is a DataError that says which file, where it comes from and where it goes.
+
+A source's `load` uses these and nothing else. Nothing is read in part: a file that ends too early, a page of HTML that was
+saved in place of the file, a pointer of Git LFS, another encoding or a renamed column all stop it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pluralign.errors import DataError, nearest_name
+from pluralign.suite.card import Card
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "file_error",
+    "read_csv",
+    "read_json",
+    "read_jsonl",
+    "read_parquet",
+    "read_text",
+    "read_zip",
+    "require_file",
+    "unusable",
+]
+
+_SHOWN = 10
+
+
+def require_file(card: Card, folder: Path | None, file: str) -> Path:
+    """The path of a file of the source, or of a folder; raises DataError where there is none, or an empty file."""
+    if folder is None:
+        raise unusable(card, folder, file, "no data folder was given; pass --data-dir (in Python: data_dir=)")
+    path = folder / file
+    if not path.exists():
+        raise unusable(card, folder, file, "no such file")
+    if path.is_file() and path.stat().st_size == 0:
+        raise unusable(card, folder, file, "it is empty")
+    return path
+
+
+def unusable(card: Card, folder: Path | None, file: str, faults: Sequence[str] | str) -> DataError:
+    """The error about a file: what is wrong with it, then where to get it and where to put it."""
+    place = Path("DATA_DIR") / card.place if folder is None else folder
+    listed = [faults] if isinstance(faults, str) else [*faults[:_SHOWN]]
+    if len(faults) > _SHOWN and not isinstance(faults, str):
+        listed.append(f"and {len(faults) - _SHOWN:,} more")
+    advice = f"get it from {card.access.how(file)}; put it at {place / file}"
+    if len(listed) == 1:
+        return DataError(f"{card.name}: {file}", f"{listed[0]}; {advice}")
+    return DataError(f"{card.name}: {file}", [*listed, advice])
+
+
+def file_error(card: Card, folder: Path | None, file: str, error: Exception) -> DataError:
+    """The same for what a library or the system said."""
+    return unusable(card, folder, file, f"it cannot be read: {str(error).strip().splitlines()[0] if str(error) else error!r}")
+
+
+def read_text(card: Card, folder: Path | None, file: str, *, encoding: str = "utf-8") -> str:
+    """The text of a file, unpacked where the name ends in .gz; without a byte order mark."""
+    path = require_file(card, folder, file)
+    try:
+        content = path.read_bytes()
+        _refuse_stand_in(card, folder, file, content)
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise file_error(card, folder, file, error) from error
+    try:
+        text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise unusable(
+            card, folder, file, f"line {line}: byte 0x{content[error.start]:02x} is not {encoding}, in which it should be"
+        ) from error
+    return text
+
+
+def read_csv(card: Card, folder: Path | None, file: str, columns: Sequence[str], *, encoding: str = "utf-8") -> pl.DataFrame:
+    """The columns of these names, as text (null = an empty cell), of a table that may have more; CSV or TSV, as it comes.
+
+    Raises DataError for columns that are missing, rows of another width, quotes that do not close.
+    """
+    from pluralign.ratings.readers.delimited import read_delimited
+
+    text = read_text(card, folder, file, encoding=encoding)
+    try:
+        table, _ = read_delimited(text, file)
+    except DataError as error:
+        raise unusable(card, folder, file, error.faults) from error
+    _check_columns(card, folder, file, columns, table.columns)
+    return table.select(columns)
+
+
+def read_jsonl(
+    card: Card, folder: Path | None, file: str, fields: Sequence[str], *, encoding: str = "utf-8"
+) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines, each of which has these fields, whatever more; blank lines are skipped."""
+    rows: list[dict[str, Any]] = []
+    faults: list[str] = []
+    for number, line in enumerate(read_text(card, folder, file, encoding=encoding).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            faults.append(f"line {number}: not JSON: {error}")
+            continue
+        faults += [f"line {number}: {fault}" for fault in _field_faults(row, fields)]
+        rows.append(row)
+    if faults or not rows:
+        raise unusable(card, folder, file, faults or "it holds no row")
+    return rows
+
+
+def read_json(card: Card, folder: Path | None, file: str, *, encoding: str = "utf-8") -> Any:
+    """The document of a JSON file."""
+    try:
+        return json.loads(read_text(card, folder, file, encoding=encoding))
+    except ValueError as error:
+        raise unusable(card, folder, file, f"not JSON: {error}") from error
+
+
+def read_parquet(card: Card, folder: Path | None, file: str, columns: Sequence[str]) -> pl.DataFrame:
+    """The columns of these names, with their types."""
+    import polars as pl
+
+    path = require_file(card, folder, file)
+    try:
+        with path.open("rb") as stream:
+            _refuse_stand_in(card, folder, file, stream.read(4096))
+        _check_columns(card, folder, file, columns, list(pl.read_parquet_schema(path)))
+        return pl.read_parquet(path, columns=list(columns))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise file_error(card, folder, file, error) from error
+
+
+def read_zip(card: Card, folder: Path | None, file: str, members: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name and text (UTF-8) of each of these members of a zip archive, which are checked for before the first comes."""
+    path = require_file(card, folder, file)
+    try:
+        with path.open("rb") as stream:
+            _refuse_stand_in(card, folder, file, stream.read(4096))
+        with zipfile.ZipFile(path) as archive:
+            if missing := sorted(set(members) - set(archive.namelist())):
+                raise unusable(card, folder, file, [f"the archive has no {name}" for name in missing])
+            for member in members:
+                yield member, archive.read(member).decode("utf-8-sig")
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
+        raise file_error(card, folder, file, error) from error
+
+
+def _check_columns(card: Card, folder: Path | None, file: str, wanted: Sequence[str], there: Sequence[str]) -> None:
+    if missing := [name for name in wanted if name not in there]:
+        raise unusable(card, folder, file, [f"there is no such column: {nearest_name(name, there)}" for name in missing])
+
+
+def _field_faults(row: Any, fields: Sequence[str]) -> list[str]:
+    if not isinstance(row, dict):
+        return [f"an object is needed, not {row!r:.40}"]
+    return [f"there is no such field: {nearest_name(name, row)}" for name in fields if name not in row]
+
+
+def _refuse_stand_in(card: Card, folder: Path | None, file: str, content: bytes) -> None:
+    """Raises DataError for what a server may give in place of the file."""
+    start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise unusable(card, folder, file, "it is a page of HTML, saved in place of the file")
+    if start.startswith(b"version https://git-lfs"):
+        raise unusable(card, folder, file, "it is a pointer of Git LFS; the file itself was not fetched")

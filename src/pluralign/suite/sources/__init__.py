@@ -1,0 +1,1 @@
+"""One file a source: its card, its loader, its tasks. `suite.registry` names them."""
