@@ -48,16 +48,20 @@ def test_attributes_without_strength_tell_nothing() -> None:
 
 @pytest.mark.slow
 def test_intervals_hold_the_truth_and_clusters_are_the_archetypes(tmp_path: Path) -> None:
-    """2,000 raters, 40 ratings each, 3 seeds. Rows of one seed share raters and miss together: 4 in 5 have to hold."""
+    """2,000 raters, 40 ratings each, 3 seeds. Rows of one seed share raters and miss together: 4 in 5 have to hold.
+
+    The joint intervals all hold, in each of the seeds.
+    """
     population = Population()
-    inside = []
+    inside, jointly = [], []
     for seed in range(3):
         settings = StudySettings(seed=seed)
         simulation = simulate(population, seed=seed)
         found = run_study(simulation.ratings, tmp_path / f"information-{seed}", settings)
         truth = family_information(population, settings, n_repeats=3)
-        rows = [row for row in found.information.rows if row.representation in truth]
-        inside += [not row.information_nats.excludes(truth[row.representation]) for row in rows]
+        rows = [replace(r, truth_nats=truth[r.representation]) for r in found.information.rows if r.representation in truth]
+        inside += [row.holds_truth for row in rows]
+        jointly += [row.holds_truth_jointly for row in rows]
         separable = simulate(replace(population, sigma=0.05), seed=seed)
         grouped = replace(settings, cluster_counts=(4,))
         groups = run_study(separable.ratings, tmp_path / f"groups-{seed}", grouped, true_groups=separable.archetype)
@@ -65,4 +69,5 @@ def test_intervals_hold_the_truth_and_clusters_are_the_archetypes(tmp_path: Path
         assert rand is not None
         assert rand >= 0.9
     assert len(inside) == 42
-    assert sum(inside) >= 0.8 * len(inside)
+    assert sum(bool(holds) for holds in inside) >= 0.8 * len(inside)
+    assert all(jointly)

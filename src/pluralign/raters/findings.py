@@ -89,7 +89,11 @@ class InformationRow:
     loss_nats: Estimate
     """Held-out mean negative log-likelihood per rating: H(Y | representation, item)."""
     information_nats: Estimate
-    """H(Y | item) - H(Y | representation, item); for "nothing" 0 by definition and undefined as an estimate."""
+    """H(Y | item) - H(Y | representation, item); for "nothing" 0 by definition and undefined as an estimate.
+
+    The interval is widened by what another sample to learn from would have changed (`fit_widening`); those of `loss_nats` and
+    `kept` are of the scored raters alone.
+    """
     kept: Estimate
     """`information_nats` as a share of what the largest number of examples gives; undefined where that is not above 0."""
     joint_low: float | None = None
