@@ -61,7 +61,8 @@ def test_how_samples_ended_is_counted(tmp_path: Path) -> None:
     cut = records.filter(pl.col("finish_reason") == "length")
     assert set(cut["text"]) == {"a long"}
     assert cut["logprob"].null_count() == len(cut)
-    assert set(records.filter(pl.col("finish_reason") == "failed")["text"]) == {""}
+    failed = records.filter(pl.col("finish_reason") == "failed")
+    assert (set(failed["text"]), set(failed["detail"])) == ({""}, {"injected"})
 
 
 def test_a_run_goes_on_and_is_another_with_other_settings(tmp_path: Path) -> None:

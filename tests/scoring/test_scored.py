@@ -176,6 +176,7 @@ def test_failures_are_outcomes_and_never_numbers(tmp_path: Path, ask: str) -> No
     records = _records(tmp_path / "out")
     broken = records.filter(pl.col("outcome") != "ok")
     assert broken["logprob"].null_count() == len(broken) > 0
+    assert set(broken["detail"]) == {"injected"}
     assert records.filter(pl.col("outcome") == "ok")["logprob"].null_count() == 0
     good = records.filter(pl.col("outcome") == "ok")
     scored = good if ask == "outputs" else good.filter("is_true")

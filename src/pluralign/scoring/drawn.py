@@ -34,6 +34,7 @@ SAMPLES_SCHEMA = {
     "n_tokens": pl.UInt32,
     "logprob": pl.Float64,
     "true_output": pl.String,
+    "detail": pl.String,
 }
 
 
@@ -122,6 +123,7 @@ def _records(model: LanguageModel, asked: Sequence[Asked], drawing: SamplingSett
                     "finish_reason": found.finish_reason,
                     "n_tokens": found.n_tokens,
                     "logprob": found.logprob if is_known else None,
+                    "detail": found.detail or None,
                 }
             )
     return pl.DataFrame(rows, schema=SAMPLES_SCHEMA)

@@ -34,6 +34,7 @@ OUTPUTS_SCHEMA = {
     "logprob": pl.Float64,
     "is_argmax": pl.Boolean,
     "outcome": pl.String,
+    "detail": pl.String,
 }
 OPTIONS_SCHEMA = {
     **_FIRST,
@@ -44,6 +45,7 @@ OPTIONS_SCHEMA = {
     "count": pl.UInt32,
     "elicitation": pl.String,
     "outcome": pl.String,
+    "detail": pl.String,
 }
 
 
@@ -139,7 +141,8 @@ def _output_records(model: LanguageModel, asked: Sequence[Asked], at: AskedAt) -
     rows: list[Mapping[str, Any]] = []
     for one, answer in zip(asked, answers, strict=True):
         if answer.outcome != "ok" or np.isnan(answer.logprobs).any():
-            rows.append({**one.columns, "outcome": "failed" if answer.outcome == "ok" else answer.outcome})
+            outcome = "failed" if answer.outcome == "ok" else answer.outcome
+            rows.append({**one.columns, "outcome": outcome, "detail": answer.detail or None})
             continue
         scored = list(zip(answer.example_index, answer.n_tokens, answer.logprobs, answer.is_argmax, strict=True))
         for k, n_tokens, logprob, is_argmax in scored if at == "all" else scored[-1:]:
@@ -159,6 +162,7 @@ def _option_records(model: LanguageModel, asked: Sequence[Asked]) -> pl.DataFram
             "covered_mass": answer.covered_mass if is_ok else None,
             "elicitation": answer.elicitation,
             "outcome": "failed" if answer.outcome == "ok" and not is_ok else answer.outcome,
+            "detail": answer.detail or None,
         }
         for n, option in enumerate(answer.options):
             count = None if answer.counts is None else int(answer.counts[n])
