@@ -179,6 +179,28 @@ def test_stated_errors_exit_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
     assert cli.main(["cache", "stats"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ('"options": [], "examples": [{"output": "a"}, {"output": "a"}]', "options"),
+        ('"options": ["a", "a"], "examples": [{"output": "a"}, {"output": "a"}]', "option 'a' is listed more than once"),
+        ('"options": ["a", ""], "examples": [{"output": "a"}, {"output": "a"}]', "option 2 is empty"),
+        ('"examples": [{"output": "\\ud800"}]', "half of a surrogate pair"),
+        ('"examples": [{"output": "\\u0000"}]', "a NUL"),
+    ],
+)
+def test_episodes_that_cannot_be_are_refused_before_anything_is_asked(
+    fields: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.jsonl").write_text(f'{{"task": "t", {fields}}}\n')
+    for command in ("score", "sample"):
+        assert cli.main([command, "bad.jsonl", "--model", "scripted"]) == 1
+        printed = capsys.readouterr()
+        assert said in printed.err
+        assert "bad.jsonl" in printed.err
+    assert not Path("runs").exists()
+
+
 def test_errors_that_quote_data_do_not_steer_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -231,6 +231,16 @@ def test_what_the_model_says_of_its_input_names_the_file(tmp_path: Path) -> None
         score(written(tmp_path, [HEADS, TAILS]), tmp_path / "out", model=Short())
 
 
+def test_an_option_that_has_no_tokens_names_the_file(tmp_path: Path) -> None:
+    class Deaf(ScriptedModel):
+        def request_bytes(self, asked: Sequence[Query | Episode]) -> list[bytes]:
+            raise DataError("options", "option '  ' has no tokens in this tokenizer; reword it.")
+
+    with pytest.raises(DataError, match=r"coins\.jsonl, episode 1: options: option '  ' has no tokens"):
+        score(written(tmp_path, [HEADS]), tmp_path / "out", model=Deaf(), ask="options")
+    assert not (tmp_path / "out").exists()
+
+
 def test_hostile_text_in_every_field_is_only_text(tmp_path: Path) -> None:
     options = (f"yes {HOSTILE}", f"no {HOSTILE}")
     examples = tuple(Example(options[i % 2], HOSTILE) for i in range(3))

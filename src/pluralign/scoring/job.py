@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,9 @@ def run_config(
     seed: int,
 ) -> RunConfig:
     """What makes two runs the same: file, model, how it is asked, and the first requests as the model reads them."""
-    first = model.request_bytes([asked.request for asked in questions.asked[:N_FINGERPRINT]])
+    some = questions.asked[:N_FINGERPRINT]
+    with _located(questions.file, some):
+        first = model.request_bytes([asked.request for asked in some])
     lengths = ",".join(str(len(one)) for one in first).encode()
     chosen = {} if settings is None else {name: getattr(settings, name) for name in _SETTINGS}
     chat = {} if settings is None else {"chat": dataclasses.asdict(settings.chat)}
@@ -177,16 +180,25 @@ def _part(
     def work() -> pl.DataFrame:
         nonlocal measured
         before, start = dataclasses.replace(model.usage), time.perf_counter()
-        try:
+        with _located(file, asked):
             table = compute(asked)
-        except DataError as error:  # the model counts from the first of what it was given
-            raise DataError(f"{file}, episodes {asked[0].row + 1}..{asked[-1].row + 1}: {error.where}", error.faults) from error
         measured = Totals(model.usage - before, time.perf_counter() - start)
         return table
 
     table = run.step_table(name, work)
     kept = run.step(f"{name}.usage", lambda: None if measured is None else measured.to_step())
     return table, Totals.from_step(kept), measured is not None
+
+
+@contextlib.contextmanager
+def _located(file: Path, asked: Sequence[Asked]) -> Iterator[None]:
+    """Names the file and the episodes in what a model says of its input; it counts from the first of what it was given."""
+    try:
+        yield
+    except DataError as error:
+        first, last = asked[0].row + 1, asked[-1].row + 1
+        where = f"episode {first}" if first == last else f"episodes {first}..{last}"
+        raise DataError(f"{file}, {where}: {error.where}", error.faults) from error
 
 
 def _parts(asked: Sequence[Asked], requests_each: int) -> list[tuple[int, int]]:
