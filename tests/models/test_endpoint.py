@@ -315,8 +315,11 @@ def test_a_server_that_writes_on_behind_the_end_is_cut_there() -> None:
 # bad input
 
 
-def test_options_are_checked_before_anything_is_sent() -> None:
+def test_options_are_checked_before_anything_is_sent(tokenizer_folder: str) -> None:
+    colon = {"tokenizer": tokenizer_folder, "format": "colon"}
     with FaultServer() as server:
+        with pytest.raises(DataError, match="holds or ends in a line break"):
+            model(server, **colon).option_logprobs([*[Query(BARE)] * 600, Query(BARE, options=("a", "b\n"))])
         for api in ("completions", "chat"):
             asked = model(server, api=api)
             with pytest.raises(UsageError, match="has no options"):

@@ -227,6 +227,8 @@ def check_options(queries: Iterable[Query], writer: Writer, *, read_from_text: b
         if read_from_text and len({option.strip() for option in options}) < len(options):
             faults.append(f"options {list(options)[:12]} differ in blanks around them only; reword one.")
         faults += [f"option {option[:60]!r} is only blank; reword it." for option in options if not option.strip()]
+        if isinstance(writer, TokenWriter):
+            writer.template.encode_options(options)  # raises for those that are the same tokens, or none
         if writer.way == "text":
             bad = [option for option in options if _END_TEXT in option or option.endswith("\n")]
             faults += [
