@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,12 +188,12 @@ def _write(path: Path, name: str, n: int) -> subprocess.Popen[str]:
 
 def test_several_processes_open_and_write_the_same_new_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "responses.sqlite"
-    writers = [_write(path, f"writer {w}", 40) for w in range(4)]
+    writers = [_write(path, f"writer {w}", 20) for w in range(4)]
     for writer in writers:
         writer.communicate(timeout=60)
         assert writer.returncode == 0
     found = ResponseCache(path).stats()
-    assert [(m.model, m.entries) for m in found.models] == [(f"writer {w}", 200) for w in range(4)]
+    assert [(m.model, m.entries) for m in found.models] == [(f"writer {w}", 100) for w in range(4)]
 
 
 def test_a_kill_loses_nothing_that_was_returned_from(tmp_path: Path) -> None:
@@ -236,8 +237,32 @@ def test_several_threads_share_one_cache(cache: ResponseCache) -> None:
     assert cache.stats().entries == 400
 
 
+def _open_together(paths: list[Path], name: str, together: Any) -> None:
+    for path in paths:
+        together.wait()
+        with ResponseCache(path) as mine:
+            mine.put_many({name.encode(): name})
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="the system has no fork")
+def test_processes_make_a_new_file_in_the_same_moment(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    paths, together = [tmp_path / f"{n}.sqlite" for n in range(20)], fork.Barrier(4, timeout=30)
+    children = [fork.Process(target=_open_together, args=(paths, f"c{c}", together)) for c in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0] * 4
+    for path in paths:
+        with ResponseCache(path) as cache:
+            assert cache.stats().entries == 4
+
+
 def _in_child(cache: ResponseCache, name: str) -> None:
+    inherited = cache._connection
     cache.put_many({f"{name} {n}".encode(): n for n in range(20)})
+    assert cache._connection is not inherited
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="the system has no fork")
@@ -342,6 +367,18 @@ def test_verbs_options_and_settings_do_not_share_answers(cache: ResponseCache) -
     for settings in (SamplingSettings(), SamplingSettings(seed=1), SamplingSettings(max_tokens=3)):
         model.sample([query], settings)
     assert (model.usage.requests, model.usage.cached) == (6, 0)
+
+
+def test_other_options_are_another_request_even_to_a_model_that_does_not_read_them(cache: ResponseCache) -> None:
+    class Deaf(ScriptedModel):
+        def request_bytes(self, asked: Sequence[Query | Episode]) -> list[bytes]:
+            return [b"the same"] * len(asked)
+
+    model = CachedModel(Deaf(), cache)
+    for options in (("heads", "tails"), ("tails", "heads"), ("heads", "tails")):
+        [answer] = model.option_logprobs([Query(Episode("coin", (), options=options, description="A coin."))])
+        assert answer.options == options
+    assert (model.usage.requests, model.usage.cached) == (2, 1)
 
 
 def test_another_fingerprint_is_another_model(cache: ResponseCache) -> None:

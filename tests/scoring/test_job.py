@@ -28,6 +28,8 @@ def test_text_that_requests_share_counts_once() -> None:
     long = "x" * 150_000
     own = [Episode("t", (Example(str(n) + long),)) for n in range(3)]
     assert _parts(_asked(own), 1) == [(0, 1), (1, 2), (2, 3)]
+    smaller = [Episode("t", (Example(str(n) + long[:90_000]),)) for n in range(5)]
+    assert _parts(_asked(smaller), 1) == [(0, 2), (2, 4), (4, 5)]
     shared = [Episode("t", (Example(str(n)),), description=long) for n in range(50)]
     assert _parts(_asked(shared), 1) == [(0, 50)]
 
