@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluralign.episodes import Episode, Example
@@ -284,6 +284,7 @@ def test_a_forked_process_opens_the_file_anew(cache: ResponseCache) -> None:
 NATS = st.floats(max_value=0.0, allow_nan=False)
 
 
+@settings(deadline=None)
 @given(st.lists(NATS, min_size=1), st.booleans())
 def test_answers_come_back_as_they_were(logprobs: list[float], counted: bool) -> None:
     options = tuple(map(str, range(len(logprobs))))

@@ -68,6 +68,12 @@ def test_samples_follow_the_distribution() -> None:
     assert all(sample.logprob == model.logprob(Query(COIN), sample.text) for sample in drawn[:50])
 
 
+def test_a_text_of_probability_0_is_never_drawn_though_it_could_be_spelled() -> None:
+    model = ScriptedModel(lambda _: {"": 0.0, "heads": 0.5})
+    [drawn] = model.sample([Query(COIN)], SamplingSettings(n=1000))
+    assert "" not in {sample.text for sample in drawn}
+
+
 def test_samples_are_keyed_by_seed_query_and_number() -> None:
     first, second = _coins(2)
     settings = SamplingSettings(n=20, seed=5)
