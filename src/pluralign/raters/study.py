@@ -106,11 +106,11 @@ def evaluate_folds(
         step = _FoldStep(task, seed, fold, run, _prefixed(tell, f"fold {number + 1} of {settings.n_seeds * settings.n_folds}"))
         records.append(step.records())
         tables += step.tables()
+        if number == 0:
+            clusters, predictions = step.clusters()
         if seed == settings.seed:
             without.append(step.without())
             halves.append(step.halves())
-        if number == 0:
-            clusters, predictions = step.clusters()
     return StudyEvidence(
         ratings=ratings,
         attributes=attributes,
@@ -160,7 +160,14 @@ class _FoldStep:
         return self._part("without", lambda r: r.without).with_columns(fold=pl.lit(self.fold))
 
     def halves(self) -> pl.DataFrame:
-        return self._part("halves", lambda r: differences_of_halves(self.task, r.n_factors))
+        """Fits of their own: stopped here, a study does not fit the fold itself again."""
+        n_factors = int(self._part("factors", lambda r: pl.DataFrame({"n_factors": [r.n_factors]}))["n_factors"][0])
+
+        def made() -> pl.DataFrame:
+            self.on_progress("fitting on halves", 0, 1)
+            return differences_of_halves(self.task, n_factors)
+
+        return self._step("halves", made)
 
     def clusters(self) -> tuple[dict[int, IntArray], dict[int, npt.NDArray[np.float64]]]:
         members = self._part("clusters", lambda r: pl.DataFrame({str(k): v for k, v in r.cluster_of_rater.items()}))
@@ -176,9 +183,10 @@ class _FoldStep:
         return {int(k): members[k].to_numpy() for k in members.columns}, predictions
 
     def _part(self, name: str, make: Callable[[FoldResult], pl.DataFrame]) -> pl.DataFrame:
-        if self.run is None:
-            return make(self._computed())
-        return self.run.step_table(f"seed{self.seed}-fold{self.fold}-{name}", lambda: make(self._computed()))
+        return self._step(name, lambda: make(self._computed()))
+
+    def _step(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        return make() if self.run is None else self.run.step_table(f"seed{self.seed}-fold{self.fold}-{name}", make)
 
     def _computed(self) -> FoldResult:
         if self._result is None:
