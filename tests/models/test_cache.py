@@ -365,8 +365,8 @@ def test_verbs_options_and_settings_do_not_share_answers(cache: ResponseCache) -
     model.option_logprobs([Query(query.episode, None, ("tails", "heads"))])
     model.option_logprobs([Query(query.episode, "now")])
     assert model.usage.requests == 3
-    for settings in (SamplingSettings(), SamplingSettings(seed=1), SamplingSettings(max_tokens=3)):
-        model.sample([query], settings)
+    for drawing in (SamplingSettings(), SamplingSettings(seed=1), SamplingSettings(max_tokens=3)):
+        model.sample([query], drawing)
     assert (model.usage.requests, model.usage.cached) == (6, 0)
 
 

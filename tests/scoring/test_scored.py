@@ -184,6 +184,22 @@ def test_failures_are_outcomes_and_never_numbers(tmp_path: Path, ask: str) -> No
     assert found.overall.means["loss_nats"].value == pytest.approx(-scored["logprob"].mean(), abs=1e-12)
 
 
+@pytest.mark.parametrize("ask", ["outputs", "options"])
+def test_a_number_that_is_none_is_a_failure(tmp_path: Path, ask: str) -> None:
+    class Broken(ScriptedModel):
+        def output_logprobs(self, episodes: Sequence[Episode]) -> list[OutputLogprobs]:
+            one = OutputLogprobs(np.array([1, 2]), np.array([-1.0, np.nan]), np.array([2, 2]), np.array([True, True]))
+            return [one] * len(episodes)
+
+        def option_logprobs(self, queries: Sequence[Query]) -> list[OptionLogprobs]:
+            return [OptionLogprobs(query.asked_options, np.array([-1.0, np.nan])) for query in queries]
+
+    found = score(written(tmp_path, [HEADS, TAILS]), tmp_path / "out", model=Broken(), ask=ask)  # type: ignore[arg-type]  # literals
+    assert found.outcomes == {"failed": 2}
+    assert found.overall.n == 0
+    assert _records(tmp_path / "out")["logprob"].null_count() == len(_records(tmp_path / "out"))
+
+
 def test_when_everything_fails_nothing_is_a_number(tmp_path: Path) -> None:
     found = score(written(tmp_path, coins(5)), tmp_path / "out", model=ScriptedModel(faults={"failed": 1.0}))
     assert found.outcomes == {"failed": 5}
