@@ -30,7 +30,7 @@ BARE = Episode("coin", (Example("heads"), Example("tails"), Example("heads")), o
 
 
 def model(server: FaultServer, cache: ResponseCache | None = None, **settings: Any) -> EndpointModel:
-    settings = {"api": "completions", "timeout_s": 5.0, "max_retries": 3, **settings}
+    settings = {"api": "completions", "timeout_s": 20.0, "max_retries": 3, **settings}
     made = EndpointModel.open("m", ModelSettings(base_url=server.url, **settings), cache)
     made.client.first_backoff_s = 0.002
     return made

@@ -38,7 +38,7 @@ def queries(n: int) -> list[Query]:
 
 def model(server: FaultServer | str, cache: ResponseCache | None = None, **settings: Any) -> EndpointModel:
     url = server if isinstance(server, str) else server.url
-    settings = {"api": "completions", "timeout_s": 5.0, "max_retries": 3, **settings}
+    settings = {"api": "completions", "timeout_s": 20.0, "max_retries": 3, **settings}
     made = EndpointModel.open("m", ModelSettings(base_url=url, **settings), cache)
     made.client.first_backoff_s = 0.002
     return made
@@ -56,11 +56,12 @@ def expected(server: FaultServer, query: Query) -> list[float]:
 # many requests, some faulty
 
 
-@pytest.mark.parametrize("n", [120, pytest.param(1000, marks=pytest.mark.slow)])
-def test_of_many_requests_nothing_is_lost_or_counted_twice(n: int) -> None:
+@pytest.mark.parametrize(("n", "hangs"), [(120, False), pytest.param(1000, True, marks=pytest.mark.slow)])
+def test_of_many_requests_nothing_is_lost_or_counted_twice(n: int, hangs: bool) -> None:
     asked = queries(n // 2)
-    with FaultServer(faults=(*TRANSIENT, "refusal"), share=0.2, hang_s=0.6) as server:
-        made = model(server, timeout_s=0.4)
+    faults = (*(one for one in TRANSIENT if hangs or one != "hang"), "refusal")
+    with FaultServer(faults=faults, share=0.2, hang_s=2.5) as server:
+        made = model(server, timeout_s=2.0 if hangs else 20.0)
         found = made.option_logprobs(asked)
         served, usage = server.log, made.usage
         for query, one in zip(asked, found, strict=True):
@@ -81,8 +82,8 @@ def test_of_many_requests_nothing_is_lost_or_counted_twice(n: int) -> None:
 @pytest.mark.parametrize("fault", TRANSIENT)
 def test_behind_each_fault_comes_the_answer(fault: str) -> None:
     """Also where the first request of all is faulty."""
-    with FaultServer(faults=(fault,), share=1.0, hang_s=0.4) as server:
-        made = model(server, timeout_s=0.25)
+    with FaultServer(faults=(fault,), share=1.0, hang_s=1.2) as server:
+        made = model(server, timeout_s=0.8 if fault == "hang" else 20.0)
         [found] = made.option_logprobs(queries(1))
         np.testing.assert_allclose(found.logprobs, expected(server, queries(1)[0]), atol=1e-12)
     assert server.kinds() == {fault: 2, "ok": 2}
@@ -137,13 +138,13 @@ def test_logprobs_that_are_missing_from_one_reply_of_many_are_an_outcome() -> No
 
 
 def test_a_server_that_says_when_is_waited_for_by_all() -> None:
-    with FaultServer(faults=("429 wait",), share=0.02, retry_after="0.4") as server:
+    with FaultServer(faults=("429 wait",), share=0.02, retry_after="1.0") as server:
         model(server, concurrency=4).option_logprobs(queries(60))
         times = sorted(one.at for one in server.log)
         told = next(one.at for one in server.log if one.kind == "429 wait")
-    under_way = [at for at in times if told < at < told + 0.1]
-    assert len(under_way) <= 4  # those that were on their way already
-    assert not [at for at in times if told + 0.1 < at < told + 0.38]
+    under_way = [at for at in times if told < at < told + 0.95]
+    assert len(under_way) <= 3  # those that were on their way already
+    assert [at for at in times if at > told + 0.95]
 
 
 def test_retry_after_in_all_its_forms() -> None:
@@ -340,7 +341,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(signal_number: int, tmp_pat
         served, took_s, said = _stopped_midway(server, tmp_path / "c", signal_number)
         assert 100 <= served < 300
         if signal_number == signal.SIGINT:
-            assert took_s < 3
+            assert took_s < 6
             assert said.rstrip().endswith("KeyboardInterrupt")
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, server.url, str(tmp_path / "c"), "150"], capture_output=True, text=True, check=True
