@@ -16,7 +16,7 @@ Flags = npt.NDArray[np.bool_]
 def plain_logprobs(model: Any, ids: npt.NDArray[np.int32]) -> tuple[Floats, Flags]:
     """log p of every token but the first given all before it [tokens - 1], and whether it was the most probable one."""
     with torch.inference_mode():
-        logits = model(input_ids=torch.tensor(ids[None].astype(np.int64)), use_cache=False).logits[0, :-1].float()
+        logits = model(input_ids=torch.tensor(ids[None, :-1].astype(np.int64)), use_cache=False).logits[0].float()
     chosen = torch.tensor(ids[1:].astype(np.int64))[:, None]
     logprobs = logits.log_softmax(-1).gather(1, chosen)[:, 0]
     is_argmax = logits.gather(1, chosen)[:, 0] >= logits.amax(-1)

@@ -47,12 +47,18 @@ class ContentTokenizer:
         self._pattern = control_pattern(controls)
 
     def encode(self, texts: Sequence[str]) -> list[IdArray]:
-        """Ids of each text [tokens], empty for one that the tokenizer makes nothing of. Equal texts are tokenised once."""
+        """Ids of each text [tokens], empty for one that the tokenizer makes nothing of. Equal texts are tokenised once.
+
+        Raises DataError for a text with half of a surrogate pair, which no file that was checked has.
+        """
         unique = list(dict.fromkeys(texts))
         found: dict[str, IdArray] = {}
         for first in range(0, len(unique), _BATCH):
             batch = unique[first : first + _BATCH]
-            encodings = self.backend.encode_batch_fast(batch, add_special_tokens=False)
+            try:
+                encodings = self.backend.encode_batch_fast(batch, add_special_tokens=False)
+            except TypeError as error:
+                raise DataError("text", [fault for text in batch for fault in _surrogates(text)] or str(error)) from error
             found |= {text: self._without_controls(text, e.ids) for text, e in zip(batch, encodings, strict=True)}
         return [found[text] for text in texts]
 
@@ -70,6 +76,12 @@ class ContentTokenizer:
             token = self.backend.id_to_token(min(self._forbidden.intersection(ids)))
             raise DataError("text", f"the tokenizer makes the control token {token!r} of {text[:60]!r}; change this text.")
         return np.array(ids, dtype=np.int32)
+
+
+def _surrogates(text: str) -> list[str]:
+    halves = [n for n, character in enumerate(text) if "\ud800" <= character <= "\udfff"]
+    shown = [f"{text[:60]!r} has half of a surrogate pair (U+{ord(text[n]):04X}) at character {n + 1:,}" for n in halves[:1]]
+    return [f"{fault}; no text may hold one." for fault in shown]
 
 
 def _content_backend(backend: Tokenizer, controls: Iterable[str]) -> Tokenizer:

@@ -156,7 +156,7 @@ class LocalModel:
         """The last token of a sequence is never read by the model, so one more fits."""
         most = self.loaded.most_tokens
         faults = [
-            f"episode {n + 1} of {len(lengths)} ({episode.task}): {said} tokens, the model takes {most:,}; "
+            f"episode {n + 1} of {len(lengths)} ({episode.task[:60]}): {said} tokens, the model takes {most:,}; "
             f"leave out examples (it has {len(episode.examples)}) or shorten its texts."
             for n, (length, said, episode) in enumerate(lengths)
             if most is not None and length > most + 1
