@@ -157,7 +157,8 @@ def _results(jobs: Sequence[_Job], n_processes: int) -> Iterator[tuple[_Job, Sha
     # spawned, not forked: a copy of a process with running threads may wait forever for a lock
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(min(n_processes, len(jobs)), mp_context=context) as pool:
-        waiting = {pool.submit(_in_process, job): job for job in jobs}
+        # tasks of a single shard first: they are the longest, and nothing should wait for one at the end
+        waiting = {pool.submit(_in_process, job): job for job in sorted(jobs, key=lambda job: job.n_shards)}
         try:
             for future in concurrent.futures.as_completed(waiting):
                 found = future.result()

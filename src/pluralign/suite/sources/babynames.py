@@ -7,6 +7,7 @@ asked for.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,13 +20,13 @@ from pluralign.suite.card import Card, Source, Url
 from pluralign.suite.reading import read_zip, unusable
 from pluralign.suite.task import Strand, Task
 
-__all__ = ["SOURCE"]
+__all__ = ["SOURCE", "load"]
 
 YEARS = range(1880, 2024)
 TOPS = (10, 100, 1000, 5000)
 N_STRANDS = 500
 Counts = Mapping[int, Mapping[str, Counter[str]]]
-"""Year to sex ("F", "M") to how many got each name."""
+"""Year to sex ("F", "M") to how many got each name, the most frequent first."""
 
 CARD = Card(
     name="babynames",
@@ -58,7 +59,12 @@ def _counts(folder: Path | None, member: str, text: str) -> dict[str, Counter[st
                 faults.append(f"{member}, line {number}: name, F or M, count are needed, not {line[:40]!r}")
     if faults or not all(counts.values()):
         raise unusable(CARD, folder, "names.zip", faults or f"{member} has no names of one sex")
-    return counts
+    return _ranked(counts)
+
+
+def _ranked(counts: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:
+    """By count, then by name, so that the order in the file does not decide."""
+    return {sex: Counter(dict(sorted(of.items(), key=lambda pair: (-pair[1], pair[0])))) for sex, of in counts.items()}
 
 
 def _strands(data: Counts, seed: int) -> Iterator[Strand]:
@@ -87,17 +93,16 @@ def _all_years(data: Counts) -> dict[str, Counter[str]]:
     for year in data.values():
         for sex, counts in year.items():
             whole[sex].update(counts)
-    return whole
+    return _ranked(whole)
 
 
 def _pool(counts: Mapping[str, Counter[str]], sexes: str, top: int, *, by_frequency: bool) -> dict[str, float]:
     """Name to share; each sex has the same share of the whole."""
     pool: dict[str, float] = {}
     for sex in sexes:
-        # by count, then by name, so that the order in the file does not decide
-        ranked = sorted(counts[sex].items(), key=lambda pair: (-pair[1], pair[0]))[: top // len(sexes)]
-        total = sum(count for _, count in ranked)
-        for name, count in ranked:
+        first = dict(itertools.islice(counts[sex].items(), top // len(sexes)))
+        total = sum(first.values())
+        for name, count in first.items():
             pool[name] = pool.get(name, 0.0) + (count / total if by_frequency else 1.0)
     return pool
 

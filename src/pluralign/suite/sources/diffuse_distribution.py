@@ -16,7 +16,7 @@ from pluralign.suite.card import Card, Repository, Source
 from pluralign.suite.reading import read_json, unusable
 from pluralign.suite.task import Strand, Task
 
-__all__ = ["SOURCE"]
+__all__ = ["FILES", "SOURCE", "load"]
 
 FILES = (
     "baby-names/train.json",

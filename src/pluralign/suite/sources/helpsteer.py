@@ -21,7 +21,7 @@ from pluralign.suite.numbers import mapping_text
 from pluralign.suite.reading import read_jsonl, unusable
 from pluralign.suite.task import Strand, Task, json_text
 
-__all__ = ["SOURCE"]
+__all__ = ["SOURCE", "Pairs", "load"]
 
 FILE = "train.jsonl.gz"
 QUALITIES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
