@@ -47,6 +47,8 @@ $(BASE): pyproject.toml
 	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
+# torch comes first, so that pip takes the CPU build where one is offered
 $(DEV): $(BASE)
-	$(BIN)/python -m pip install --quiet -e . --group dev
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -e '.[local,api]' --group dev
 	touch $@

@@ -256,9 +256,9 @@ def test_the_precision_is_the_quicker_one(monkeypatch: pytest.MonkeyPatch, folde
 
 
 def test_measuring_the_precision_is_quick() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert quick_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 2
 
 
 def test_limits_follow_the_memory() -> None:
