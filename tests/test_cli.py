@@ -100,7 +100,7 @@ def test_wrong_usage_exits_with_2_and_says_where_help_is(
     assert "Traceback" not in printed.err
 
 
-@pytest.mark.parametrize("text", ["sede = 1", "seed = ", "[1]"])
+@pytest.mark.parametrize("text", ["sede = 1", "demo = 1", "seed = ", "[1]"])
 def test_a_config_file_with_faults_is_wrong_usage(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / ("c.json" if text == "[1]" else "c.toml")
     config.write_text(text)

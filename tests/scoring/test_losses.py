@@ -35,17 +35,21 @@ def test_over_all_it_is_the_mean_with_the_bootstrap_over_units() -> None:
         assert getattr(ours, name) == pytest.approx(getattr(expected, name), abs=1e-12)
 
 
-@pytest.mark.parametrize("cells", [1, 100])
-def test_many_groups_in_several_goes_are_the_same(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
+def test_each_group_is_resampled_over_its_own_units() -> None:
+    """Those of 20 groups with a few of 60 units each, some of which share theirs."""
     rng = np.random.default_rng(1)
-    table = _table(rng.exponential(size=400).tolist(), rng.integers(0, 20, size=400).tolist())
-    groups = rng.integers(0, 15, size=400)
-    before = loss_rows(table, groups)
-    monkeypatch.setattr("pluralign.scoring.losses.MAX_CELLS", cells)
-    for row, old in zip(loss_rows(table, groups), before, strict=True):
-        ours, expected = row.means["loss_nats"], old.means["loss_nats"]
-        assert (row.group, row.n, ours.n, ours.value) == (old.group, old.n, expected.n, expected.value)
-        assert (ours.low, ours.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    units = rng.integers(0, 60, size=600)
+    groups = np.where(units < 6, rng.integers(0, 3, size=600), 3 + units // 4)
+    values = rng.exponential(size=600)
+    rows = loss_rows(LossTable({"loss_nats": values, "accuracy": values**2}, units, "unit", 5), groups)
+    assert [row.group for row in rows] == sorted(set(groups.tolist()))
+    for row in rows:
+        inside = groups == row.group
+        assert row.n == inside.sum()
+        for name, measured in (("loss_nats", values), ("accuracy", values**2)):
+            ours, expected = row.means[name], estimate_mean(measured[inside], units[inside], unit="unit", seed=5)
+            assert (ours.n, ours.why_undefined) == (expected.n, expected.why_undefined)
+            assert (ours.value, ours.low, ours.high) == pytest.approx((expected.value, expected.low, expected.high), abs=1e-12)
 
 
 def test_missing_values_do_not_count_and_infinite_ones_leave_no_mean() -> None:

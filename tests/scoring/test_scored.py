@@ -15,7 +15,7 @@ from pluralign.estimates import estimate_mean
 from pluralign.models import OptionLogprobs, OutputLogprobs, Query
 from pluralign.models.cache import ResponseCache
 from pluralign.models.scripted import ScriptedModel
-from pluralign.scoring import Prices, score
+from pluralign.scoring import Prices, score, scores_lines
 from pluralign.scoring.scored import OPTIONS_SCHEMA, OUTPUTS_SCHEMA
 from scoring.made_episodes import HOSTILE, coins, written
 
@@ -215,7 +215,10 @@ def test_an_answer_without_probability_makes_the_mean_undefined_and_says_so(tmp_
     assert found.overall.means["accuracy"].value == 0.0
     assert json.loads((tmp_path / "out" / "results.json").read_text())["overall"]["loss_nats"]["value"] is None
     nothing = score(tmp_path / "coins.jsonl", tmp_path / "none", model=ScriptedModel(lambda query: {"x": 1.0}), ask="options")
-    assert nothing.overall.means["closed_loss_nats"].why_undefined == "no rows"
+    for name in ("closed_loss_nats", "accuracy"):
+        assert nothing.overall.means[name].why_undefined == "no option of any of the 2 questions had any probability"
+    assert (found.n_all_outside, nothing.n_all_outside) == (0, 2)
+    assert "2 questions: no option had any probability" in "\n".join(scores_lines(nothing))
     assert nothing.overall.means["outside_mass"].value == 1.0
 
 

@@ -33,6 +33,10 @@ def scores_lines(scores: Scores) -> list[str]:
         lines.append(f"{scores.n_nothing_scored:,} episodes have nothing to score (no second example, no description)")
     if scores.n_without_options:
         lines.append(f"{scores.n_without_options:,} episodes have no options and were left out")
+    if scores.n_all_outside:
+        lines.append(
+            f"{scores.n_all_outside:,} questions: no option had any probability; accuracy and loss among options leave them out"
+        )
     lines += ["", *_rows([scores.overall, *(scores.tasks[:N_TASKS] if len(scores.tasks) > 1 else [])], "all", "task", of)]
     if len(scores.tasks) > N_TASKS:
         lines.append(f"  and {len(scores.tasks) - N_TASKS:,} tasks more in results.json")
@@ -65,7 +69,7 @@ def _outcome_lines(scores: Scores) -> list[str]:
 
 
 def _rows(rows: Sequence[LossRow], of_all: str, title: str, counted: str) -> list[str]:
-    """A table, and the reasons why numbers are missing."""
+    """A table, and of each measure the first reason why one is missing."""
     measures = list(rows[0].means)
     cells = [[title, counted, *(_TITLES[measure] for measure in measures)]]
     for row in rows:
@@ -76,8 +80,10 @@ def _rows(rows: Sequence[LossRow], of_all: str, title: str, counted: str) -> lis
     padded = [
         [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))] for line in cells
     ]
-    reasons = {estimate.why_undefined for row in rows for estimate in row.means.values()}
-    return [f"  {'  '.join(line).rstrip()}" for line in padded] + [f"  -: {why}" for why in sorted(w for w in reasons if w)]
+    firsts = [next((w for row in rows if (w := row.means[measure].why_undefined)), None) for measure in measures]
+    return [f"  {'  '.join(line).rstrip()}" for line in padded] + [
+        f"  -: {why}" for why in dict.fromkeys(w for w in firsts if w)
+    ]
 
 
 def _is_shown(k: str | int | None) -> bool:

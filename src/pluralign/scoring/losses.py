@@ -1,12 +1,12 @@
 """Mean losses of records, with intervals from resampling the units that episodes are of: over all, by task, by examples.
 
-One row of `LossTable` is one output that was scored. All groups are resampled together, so that the losses after different
-numbers of examples move together as they should.
+One row of `LossTable` is one output that was scored. A group's mean is resampled over the units that it has, as
+`estimates.estimate_mean` does; groups that have the same units are resampled together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ __all__ = ["LossRow", "LossTable", "loss_rows"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-MAX_CELLS = 20_000_000
-"""Sums that are held at once: units times groups."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,47 +56,64 @@ class LossRow:
 def loss_rows(table: LossTable, groups: npt.NDArray[Any] | None = None) -> list[LossRow]:
     """A row for each group in the order of their values; one row for all outputs without `groups` [outputs]."""
     if groups is None:
-        names, codes = [None], np.zeros(len(table), dtype=np.int64)
+        names, places = [None], [np.arange(len(table))]
     else:
-        found, codes = np.unique(groups, return_inverse=True)
-        names = found.tolist()
-    means = {name: _means(values, codes, len(names), table) for name, values in table.measures.items()}
-    counts = np.bincount(codes, minlength=len(names)).tolist()
+        found, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        names, order = found.tolist(), np.argsort(codes, kind="stable")
+        places = np.split(order, np.cumsum(sizes)[:-1]) if names else []
+    columns = [_Column.of(values[at], table.units[at]) for values in table.measures.values() for at in places]
+    means = iter(_means(columns, table))
+    of_measure = {measure: [next(means) for _ in names] for measure in table.measures}
     return [
-        LossRow(group=name, n=counts[g], means={measure: estimates[g] for measure, estimates in means.items()})
-        for g, name in enumerate(names)
+        LossRow(group=name, n=len(at), means={measure: of_measure[measure][g] for measure in of_measure})
+        for g, (name, at) in enumerate(zip(names, places, strict=True))
     ]
 
 
-def _means(values: FloatArray, groups: IntArray, n_groups: int, table: LossTable) -> list[Estimate]:
-    """One measure's mean in each group."""
-    n_units = int(table.units.max()) + 1 if len(table) else 0
-    found: list[Estimate] = []
-    at_once = max(1, MAX_CELLS // max(1, n_units))
-    for first in range(0, n_groups, at_once):
-        here = range(first, min(first + at_once, n_groups))
-        reasons, sums, counts = [], np.zeros((n_units, len(here))), np.zeros((n_units, len(here)))
-        for column, group in enumerate(here):
-            inside = groups == group
-            reasons.append(_why_undefined(values[inside]))
-            kept = inside & np.isfinite(values)
-            sums[:, column], counts[:, column] = unit_sums(values[kept], table.units[kept], n_units)
-        draws = bootstrap_ratios(sums, counts, seed=table.seed) if n_units else np.empty((0, len(here)))
-        for column, why in enumerate(reasons):
-            found.append(_estimate(sums[:, column], counts[:, column], draws[:, column], why, table))
-    return found
+@dataclass(frozen=True, slots=True, eq=False)
+class _Column:
+    """One measure in one group: sums and counts of the units that it has [units]."""
+
+    sums: FloatArray
+    counts: FloatArray
+    units: IntArray
+    why_undefined: str | None
+
+    @classmethod
+    def of(cls, values: FloatArray, units: IntArray) -> _Column:
+        kept = np.isfinite(values)
+        found, codes = np.unique(units[kept], return_inverse=True)
+        sums, counts = unit_sums(values[kept], codes.astype(np.int64), len(found))
+        return cls(sums, counts, found, _why_undefined(values))
 
 
-def _estimate(sums: FloatArray, counts: FloatArray, draws: FloatArray, why: str | None, table: LossTable) -> Estimate:
-    n = int((counts > 0).sum())
-    if why is not None:
-        return undefined(why, n=n, unit=table.unit, seed=table.seed)
-    return estimate_from_draws(float(sums.sum() / counts.sum()), draws, n=n, unit=table.unit, seed=table.seed)
+def _means(columns: Sequence[_Column], table: LossTable) -> list[Estimate]:
+    """Columns of the same units are resampled in one go; each is resampled as it would be alone."""
+    together: dict[bytes, list[int]] = {}
+    for n, column in enumerate(columns):
+        together.setdefault(column.units.tobytes(), []).append(n)
+    found: dict[int, Estimate] = {}
+    for numbers in together.values():
+        some = [columns[n] for n in numbers]
+        sums, counts = (np.stack([getattr(one, name) for one in some], axis=1) for name in ("sums", "counts"))
+        draws = bootstrap_ratios(sums, counts, seed=table.seed) if len(sums) else np.empty((0, len(some)))
+        found |= {n: _estimate(columns[n], draws[:, place], table) for place, n in enumerate(numbers)}
+    return [found[n] for n in range(len(columns))]
+
+
+def _estimate(column: _Column, draws: FloatArray, table: LossTable) -> Estimate:
+    n = len(column.units)
+    if column.why_undefined is not None:
+        return undefined(column.why_undefined, n=n, unit=table.unit, seed=table.seed)
+    mean = float(column.sums.sum() / column.counts.sum())
+    return estimate_from_draws(mean, draws, n=n, unit=table.unit, seed=table.seed)
 
 
 def _why_undefined(values: FloatArray) -> str | None:
-    if not len(values) or np.isnan(values).all():
+    if not len(values):
         return "no rows"
+    if np.isnan(values).all():
+        return f"no option of any of the {len(values):,} questions had any probability"
     if infinite := int(np.isinf(values).sum()):
         return f"infinite: {infinite:,} of {len(values):,} outputs had no probability at all"
     return None

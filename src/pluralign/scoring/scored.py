@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,8 @@ class Scores:
     """What intervals resample: "unit" or "episode"."""
     n_nothing_scored: int
     n_without_options: int
+    n_all_outside: int
+    """Questions whose options had no probability at all, so that accuracy and the loss among options are over the others."""
     outcomes: dict[str, int]
     """Of requests: "ok" and what else occurred."""
     elicitations: dict[str, int]
@@ -75,11 +78,9 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """As in results.json."""
-        plain = ("name", "model", "ask", "at", "n_episodes", "n_units", "unit", "n_nothing_scored", "n_without_options")
+        written = ("overall", "tasks", "by_k", "totals", "prices")
         return {
-            **{name: getattr(self, name) for name in plain},
-            "outcomes": self.outcomes,
-            "elicitations": self.elicitations,
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in written},
             "overall": self.overall.to_dict(None),
             "tasks": [row.to_dict("task") for row in self.tasks],
             "by_k": [row.to_dict("k") for row in self.by_k],
@@ -197,6 +198,7 @@ def _scores(
         unit=questions.unit,
         n_nothing_scored=questions.n_nothing_scored,
         n_without_options=questions.n_without_options,
+        n_all_outside=int(scored["covered_nats"].is_infinite().sum()) if ask == "options" else 0,
         outcomes=_counted(requests["outcome"]),
         elicitations=_counted(requests["elicitation"]) if ask == "options" else {},
         overall=loss_rows(table)[0],
@@ -214,7 +216,10 @@ def _scored_outputs(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _scored_options(records: pl.DataFrame) -> pl.DataFrame:
-    """A row a query. The most probable option is the first of equal ones; renormalised where any option has probability."""
+    """A row a query. The most probable option is the first of equal ones.
+
+    Where no option has any probability, there is no most probable one and nothing to renormalise: both are NaN.
+    """
     of_truth = pl.col("logprob").filter("is_true").first()
     return (
         records.filter(pl.col("outcome") == "ok")
@@ -226,11 +231,14 @@ def _scored_options(records: pl.DataFrame) -> pl.DataFrame:
             covered_nats=pl.col("covered_mass").first().log(),
         )
         .with_columns(
-            closed_loss_nats=pl.when(pl.col("covered_nats").is_infinite())
-            .then(float("nan"))
-            .otherwise(pl.col("loss_nats") + pl.col("covered_nats"))
+            closed_loss_nats=_where_covered(pl.col("loss_nats") + pl.col("covered_nats")),
+            accuracy=_where_covered(pl.col("accuracy")),
         )
     )
+
+
+def _where_covered(value: pl.Expr) -> pl.Expr:
+    return pl.when(pl.col("covered_nats").is_infinite()).then(float("nan")).otherwise(value)
 
 
 def _counted(values: pl.Series) -> dict[str, int]:
