@@ -221,7 +221,9 @@ def _logprob(shares: Mapping[str, float], text: str) -> float:
 
 def _mode(shares: Mapping[str, float]) -> str:
     """The most probable text, the first of equal ones; among spelled ones none is above the empty one and single letters."""
-    return max([*shares, "", *_LETTERS], key=lambda text: _logprob(shares, text))
+    texts = [*shares, "", *_LETTERS]
+    logprobs = [_logprob(shares, text) for text in texts]
+    return texts[logprobs.index(max(logprobs))]
 
 
 def _drawn(shares: Mapping[str, float], rng: np.random.Generator) -> str:
