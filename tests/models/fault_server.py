@@ -266,6 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner._over.wait(self.owner.hang_s)
             self.close_connection = True
             return False
+        if fault == "drip":
+            return self._drip(whole)
         if fault == "cut json":
             self._send(200, whole[: len(whole) // 2])
             return False
@@ -282,6 +284,18 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             choice["finish_reason"] = None
         return self._send(200, reply)
+
+    def _drip(self, whole: bytes) -> bool:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(whole)))
+        self.end_headers()
+        until = time.monotonic() + self.owner.hang_s
+        for n in range(len(whole)):
+            if time.monotonic() > until or self.owner._over.wait(0.05):
+                break
+            self.wfile.write(whole[n : n + 1])
+        return False
 
     def _later(self) -> str:
         return formatdate(time.time() + 1, usegmt=True) if self.owner.retry_after == "date" else self.owner.retry_after

