@@ -14,6 +14,7 @@ import pytest
 from scipy import stats
 
 from pluralign.suite import task
+from pluralign.suite.numbers import SHARES
 from pluralign.suite.sampler import draw_episodes
 from pluralign.suite.sources.flight import FEATURES
 from pluralign.suite.task import Strand
@@ -87,6 +88,22 @@ def test_the_test_of_a_law_can_fail() -> None:
     values = np.random.default_rng(0).poisson(20, N_DRAWS)
     assert _integer_p(values, stats.poisson(20)) > LEAST_P
     assert _integer_p(values, stats.poisson(20.2)) < 1e-6
+
+
+class _EveryShare:
+    """In place of a generator: each of the SHARES whole numbers once."""
+
+    def integers(self, high: int, *, size: int) -> npt.NDArray[np.int64]:
+        assert high == size == SHARES
+        return np.arange(high)
+
+
+def test_categories_have_exactly_the_shares_that_are_stated() -> None:
+    for strand in _strands("categorical"):
+        assert callable(strand.examples)
+        seen = Counter(int(e.output) for e in strand.examples(_EveryShare(), SHARES))  # type: ignore[arg-type]
+        stated = _shares(strand.attributes)
+        assert [seen[k] / SHARES for k in range(len(stated))] == stated.tolist()
 
 
 def test_coins_have_their_chance() -> None:
