@@ -221,7 +221,7 @@ def _logprob(shares: Mapping[str, float], text: str) -> float:
 
 def _mode(shares: Mapping[str, float]) -> str:
     """The most probable text, the first of equal ones; among spelled ones none is above the empty one and single letters."""
-    texts = [*shares, "", *_LETTERS]
+    texts: list[str] = [*shares, "", *_LETTERS]
     logprobs = [_logprob(shares, text) for text in texts]
     return texts[logprobs.index(max(logprobs))]
 
