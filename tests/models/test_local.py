@@ -316,13 +316,15 @@ def test_a_context_that_is_too_long_says_how_long_and_what_to_cut() -> None:
     [prompt] = model.template.encode_prompts([long], [None])
     options = model.template.encode_options(("yes", "maybe"))
     n_option = max(map(len, options))
-    message = rf"context too long: episode 2 of 2 \(long\): {len(prompt):,} of the prompt and {n_option} behind it tokens"
-    with pytest.raises(DataError, match=rf"{message}, the model takes 512; leave out examples \(it has 120\) or shorten"):
+    message = rf"context too long: episode 2 of 2 \(long\): {len(prompt):,} of the prompt and {n_option} of the longest option, in tokens"
+    with pytest.raises(DataError, match=rf"{message}; the model takes 512; leave out examples \(it has 120\) or shorten"):
         model.option_logprobs([QUERIES[0], Query(long)])
     [encoded] = model.template.encode([long])
-    with pytest.raises(DataError, match=rf"episode 1 of 1 \(long\): {len(encoded):,} tokens, the model takes 512; leave out"):
+    with pytest.raises(
+        DataError, match=rf"episode 1 of 1 \(long\): {len(encoded):,} in all, in tokens; the model takes 512; leave out"
+    ):
         model.output_logprobs([long])
-    with pytest.raises(DataError, match=rf"{len(prompt):,} of the prompt and 7 behind it tokens"):
+    with pytest.raises(DataError, match=rf"{len(prompt):,} of the prompt and 7 that may be drawn \(max_tokens\), in tokens"):
         model.sample([Query(long)], SamplingSettings(max_tokens=7))
     with pytest.raises(DataError, match=r"context too long: 21 faults[\s\S]*and 5 more"):
         model.output_logprobs([long] * 25)

@@ -1,5 +1,6 @@
 """Language models as conditional distributions over an episode's next output."""
 
+from pluralign.models.cache import CachedModel, ResponseCache
 from pluralign.models.chat import ChatStyle, chat_messages
 from pluralign.models.content import ContentTokenizer
 from pluralign.models.opening import ModelSettings, open_model
@@ -12,11 +13,15 @@ from pluralign.models.protocol import (
     SamplingSettings,
     Usage,
 )
+from pluralign.models.queries import AskedQuery, queries_of
 from pluralign.models.render import TokenKind, render_tokens
+from pluralign.models.scripted import ScriptedModel
 from pluralign.models.templates import Encoded, Template, open_template
 from pluralign.models.turns import open_tokenizer
 
 __all__ = [
+    "AskedQuery",
+    "CachedModel",
     "ChatStyle",
     "ContentTokenizer",
     "Encoded",
@@ -25,8 +30,10 @@ __all__ = [
     "OptionLogprobs",
     "OutputLogprobs",
     "Query",
+    "ResponseCache",
     "Sample",
     "SamplingSettings",
+    "ScriptedModel",
     "Template",
     "TokenKind",
     "Usage",
@@ -34,5 +41,6 @@ __all__ = [
     "open_model",
     "open_template",
     "open_tokenizer",
+    "queries_of",
     "render_tokens",
 ]

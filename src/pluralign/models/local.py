@@ -90,7 +90,8 @@ class LocalModel:
         """log p(option and its end | prompt) of every option of every query, in nats."""
         prompts = self._prompts(queries)
         written = {options: self._known(self.template.encode_options(options)) for options in _different_options(queries)}
-        self._check_lengths([(p, written[q.asked_options]) for p, q in zip(prompts, queries, strict=True)], queries)
+        longest = [max(map(len, written[query.asked_options])) for query in queries]
+        self._check_lengths(prompts, longest, queries, behind="of the longest option")
         found: list[OptionLogprobs | None] = [None] * len(queries)
         sizes = [len(p) * len(q.asked_options) for p, q in zip(prompts, queries, strict=True)]
         for window in _windows(prompts, sizes):
@@ -120,8 +121,7 @@ class LocalModel:
     def sample(self, queries: Sequence[Query], settings: SamplingSettings) -> list[list[Sample]]:
         """Outputs, each from random numbers of its own, keyed by seed, prompt and sample number."""
         prompts = self._prompts(queries)
-        room = [np.zeros(settings.max_tokens, dtype=np.int32)]
-        self._check_lengths([(prompt, room) for prompt in prompts], queries)
+        self._check_lengths(prompts, [settings.max_tokens] * len(prompts), queries, behind="that may be drawn (max_tokens)")
         return draw_outputs(self.scorer, self.template, prompts, settings, stop_ids=self.loaded.end_of_text_ids)
 
     def _prompts(self, queries: Sequence[Query]) -> list[IdArray]:
@@ -140,23 +140,24 @@ class LocalModel:
             )
         return sequences
 
-    def _check_lengths(self, asked: Sequence[tuple[IdArray, list[IdArray]]], queries: Sequence[Query]) -> None:
-        lengths = [(len(prompt), max(map(len, behind))) for prompt, behind in asked]
+    def _check_lengths(
+        self, prompts: Sequence[IdArray], behind_prompt: Sequence[int], queries: Sequence[Query], *, behind: str
+    ) -> None:
         self._refuse_long(
             [
-                (sum(length), f"{length[0]:,} of the prompt and {length[1]:,} behind it", query.episode)
-                for length, query in zip(lengths, queries, strict=True)
+                (len(prompt) + n, f"{len(prompt):,} of the prompt and {n:,} {behind}", query.episode)
+                for prompt, n, query in zip(prompts, behind_prompt, queries, strict=True)
             ]
         )
 
     def _check_episodes(self, encoded: Sequence[Encoded], episodes: Sequence[Episode]) -> None:
-        self._refuse_long([(len(e), f"{len(e):,}", episode) for e, episode in zip(encoded, episodes, strict=True)])
+        self._refuse_long([(len(e), f"{len(e):,} in all", episode) for e, episode in zip(encoded, episodes, strict=True)])
 
     def _refuse_long(self, lengths: Sequence[tuple[int, str, Episode]]) -> None:
         """The last token of a sequence is never read by the model, so one more fits."""
         most = self.loaded.most_tokens
         faults = [
-            f"episode {n + 1} of {len(lengths)} ({episode.task[:60]}): {said} tokens, the model takes {most:,}; "
+            f"episode {n + 1} of {len(lengths)} ({episode.task[:60]}): {said}, in tokens; the model takes {most:,}; "
             f"leave out examples (it has {len(episode.examples)}) or shorten its texts."
             for n, (length, said, episode) in enumerate(lengths)
             if most is not None and length > most + 1
