@@ -7,6 +7,7 @@ OUT ?= runs/demo
 BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+PEERS := $(VENV)/.installed-bench
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 
 .PHONY: demo test slow check lint types docs bench clean
@@ -34,7 +35,7 @@ types: $(DEV)
 docs: $(DEV)
 	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' src README.md CONTRIBUTING.md docs
 
-bench: $(DEV)
+bench: $(PEERS)
 	@set -e; for script in $(BENCHMARKS); do echo "$$script"; $(BIN)/python "$$script"; done
 
 clean:
@@ -51,4 +52,8 @@ $(BASE): pyproject.toml
 $(DEV): $(BASE)
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet -e '.[local,api]' --group dev
+	touch $@
+
+$(PEERS): $(DEV)
+	$(BIN)/python -m pip install --quiet --group bench
 	touch $@

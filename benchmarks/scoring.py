@@ -40,6 +40,7 @@ from pluralign.models import Query, SamplingSettings, open_template
 from pluralign.models.content import IdArray
 from pluralign.models.loading import Loaded, load_model
 from pluralign.models.local import LocalModel
+from pluralign.models.sampling import draw_outputs
 from pluralign.models.scorer import TokenScorer
 
 logging.disable(logging.WARNING)
@@ -148,7 +149,7 @@ def score_peer(peer: Any, asked: Requests, batch_size: int) -> list[float]:
     return [logprob for logprob, _ in peer._loglikelihood_tokens(wanted, disable_tqdm=True)]
 
 
-def options_row(case: str, size: str, shape: Shape, loaded: Loaded, peer: Any) -> Row:
+def options_row(case: str, size: str, shape: Shape, loaded: Loaded, peer: Any, *, peer_part: float) -> Row:
     n_ids = SIZES[size]["vocab_size"]
     small = requests(case, Shape(shape.n_prompt, 4, 4, *_rest(shape)), n_ids, seed=1)
     best = min(shape.batch_sizes, key=lambda batch_size: _seconds(lambda: score_peer(peer, small, batch_size)))
@@ -159,15 +160,17 @@ def options_row(case: str, size: str, shape: Shape, loaded: Loaded, peer: Any) -
         start = time.perf_counter()
         ours, scorer = score_ours(loaded, asked)
         times.append(time.perf_counter() - start)
+    n_part = 7 * max(1, round(peer_part * len(ours) / 7))
     start = time.perf_counter()
-    theirs = score_peer(peer, asked, best)
-    peer_s = time.perf_counter() - start
-    difference = float(np.abs(np.array(ours) - np.array(theirs)).max())
+    theirs = score_peer(peer, (asked[0][:n_part], asked[1][:n_part]), best)
+    peer_s = (time.perf_counter() - start) * len(ours) / n_part
+    difference = float(np.abs(np.array(ours[:n_part]) - np.array(theirs)).max())
     if difference > MOST_DIFFERENCE:
         raise SystemExit(f"case {case}, {size}: results differ by {difference:.2g} nats; nothing was timed")
     padding = scorer.usage.tokens_computed / scorer.usage.tokens_needed
     spread = f"{min(times):.2f}-{max(times):.2f} s" if len(times) > 1 else "one run"
     note = f"differ by {difference:.1e} nats; {padding:.3f} computed per token needed; ours {spread}; peer's batch {best}"
+    note += "" if n_part == len(ours) else f"; peer timed on {n_part} of {len(ours)} requests, times {len(ours) / n_part:.1f}"
     return Row(f"({case}) {size}", statistics.median(times), peer_s, TARGETS[case], note)
 
 
@@ -186,8 +189,6 @@ def sampling_row(model_size: str, shape: Shape, model: LocalModel, generator: An
     rng = np.random.default_rng(3)
     prompt = _ids(rng, shape.n_prompt, SIZES[model_size]["vocab_size"])
     settings = SamplingSettings(n=shape.n_samples, max_tokens=shape.n_new, seed=0)
-    from pluralign.models.sampling import draw_outputs
-
     drawn: list[Any] = []
 
     def ours() -> None:
@@ -238,6 +239,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="the sizes of the claims")
     parser.add_argument("--size", action="append", choices=SIZES, help="models; default 5M and 110M with --full, else 1M")
     parser.add_argument("--case", action="append", choices=TARGETS, help="cases; default all")
+    parser.add_argument("--peer-part", type=float, default=1.0, help="time the peer on this part of cases a to d, and scale up")
     asked = parser.parse_args()
     from lm_eval.models.huggingface import HFLM
 
@@ -254,7 +256,7 @@ def main() -> None:
                 elif case == "episode":
                     rows.append(episode_row(size, shape, model))
                 else:
-                    rows.append(options_row(case, size, shape, loaded, peer))
+                    rows.append(options_row(case, size, shape, loaded, peer, peer_part=asked.peer_part))
                 row = rows[-1]
                 print(f"{row.case:34} {row.ours:8.3f} s {row.peer:9.2f} s {row.ratio:7.1f} x  {row.note}", flush=True)
     said = [
