@@ -285,6 +285,16 @@ def test_servers_are_told_not_to_truncate_and_one_that_knows_no_such_field_is_no
     assert "top_k" not in server.log[-1].body
 
 
+def test_fields_are_sent_again_where_leaving_them_out_did_not_help() -> None:
+    with FaultServer(rejects=("top_k", "seed")) as server:
+        asked = model(server)
+        with pytest.raises(ModelError, match="supplied: seed"):
+            asked.sample([Query(BARE)], SamplingSettings())
+        server.rejects = ()
+        asked.sample([Query(BARE)], SamplingSettings())
+    assert ["top_k" in one.body for one in server.log] == [True, False, True]
+
+
 def test_top_k_is_sent_or_refused() -> None:
     with FaultServer() as server:
         model(server).sample([Query(BARE)], SamplingSettings(top_k=5))
@@ -328,6 +338,8 @@ def test_options_are_checked_before_anything_is_sent(tokenizer_folder: str) -> N
                 asked.option_logprobs([Query(BARE, options=("a", "b", "a"))])
             with pytest.raises(DataError, match="only blank"):
                 asked.option_logprobs([Query(BARE, options=("a", ""))])
+            with pytest.raises(DataError, match="only blank"):
+                asked.option_logprobs([Query(BARE, options=("a", "  "))])
         with pytest.raises(DataError, match="differ in blanks"):
             model(server, elicit="sampling").option_logprobs([Query(BARE, options=("a", " a"))])
         with pytest.raises(DataError, match="line break"):
