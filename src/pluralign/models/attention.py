@@ -29,8 +29,8 @@ __all__ = ["NAME", "Layers", "View", "looking", "prefix_attention"]
 
 NAME = "pluralign_prefix"
 """The name in transformers' registry."""
-SCORES_IN_CACHE = 1 << 22
-"""Scores computed at once on a CPU: 16 MiB."""
+SCORES_IN_CACHE = 1 << 20
+"""Scores computed at once on a CPU: 4 MiB."""
 SCORES_ON_DEVICE = 1 << 28
 
 
