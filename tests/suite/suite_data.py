@@ -57,4 +57,5 @@ def write_judged(folder: Path) -> None:
         {"prompt": prompt, "response": response} | dict(zip(helpsteer.QUALITIES, ratings, strict=True))
         for prompt, response, ratings in RATED
     ]
-    (folder / helpsteer.FILE).write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    content = "\n".join(map(json.dumps, rows)).encode()
+    (folder / helpsteer.FILE).write_bytes(gzip.compress(content, mtime=0))  # the same bytes at any time
