@@ -33,8 +33,8 @@ from pluralign.suite.sampler import draw_episodes
 
 __all__ = ["N_SHARDS", "build"]
 
-N_SHARDS = 8
-"""Of a simulated task; a task of files is one shard, since each shard would read them all."""
+N_SHARDS = 4
+"""Of a simulated task, unless it has fewer units; a task of files is one shard, since each shard would read them all."""
 
 Tell = Callable[[str, int, int], None]
 Shard = list[Part]
@@ -120,7 +120,7 @@ def _config(tasks: Sequence[str], seed: int, sources: dict[str, Source], data: P
 
 
 def _jobs(name: str, found: Source, seed: int, out: Path, data: Path | None) -> list[_Job]:
-    n_shards = N_SHARDS if isinstance(found.card.access, Simulated) else 1
+    n_shards = min(N_SHARDS, found.card.units or N_SHARDS) if isinstance(found.card.access, Simulated) else 1
     return [_Job(name, shard, n_shards, seed, out, data) for shard in range(n_shards)]
 
 
