@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -284,6 +285,23 @@ def test_the_fingerprint_is_that_of_the_answers(folder: Path, tmp_path: Path) ->
     (other_end / "generation_config.json").write_text(json.dumps(generation | {"eos_token_id": [2, 5]}))
     assert _open(other_end).loaded.end_of_text_ids == {2, 5}
     assert _open(other_end).fingerprint() != own
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_an_adapter_is_put_on_and_counts_with_what_it_is_put_on(folder: Path, tmp_path: Path) -> None:
+    base = _changed(folder, tmp_path / "base")
+    lora = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base), lora).save_pretrained(tmp_path / "adapter")
+    tiny.spectrum_checkpoint("chatml").save_pretrained(tmp_path / "adapter")
+    adapted = _open(tmp_path / "adapter")
+    assert isinstance(adapted.loaded.forward, TreeForward)
+    own = _open(folder).option_logprobs([COIN])[0].logprobs
+    assert np.abs(adapted.option_logprobs([COIN])[0].logprobs - own).max() > 0.1
+    first = adapted.fingerprint()
+    assert first != _open(base).fingerprint()
+    other = _saved(tmp_path / "other", scale=5.0)
+    shutil.copy(other / "model.safetensors", base / "model.safetensors")
+    assert _open(tmp_path / "adapter").fingerprint() != first
 
 
 def test_weights_in_several_files_count_all(folder: Path, tmp_path: Path) -> None:

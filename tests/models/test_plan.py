@@ -97,7 +97,7 @@ def test_a_row_is_causal_only_where_nothing_branches() -> None:
 # properties
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(asked=token_sequences(n_ids=3, longest=10, most=14), limits=LIMITS, fold=st.integers(0, 2))
 def test_every_token_is_computed_once_behind_its_own_path(asked: Sequences, limits: Limits, fold: int) -> None:
     tree = grow_tree(*asked, fold=fold)
@@ -119,7 +119,7 @@ def test_every_token_is_computed_once_behind_its_own_path(asked: Sequences, limi
     assert sorted(computed) == list(range(sum(root.n_below for root in tree.roots)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(asked=token_sequences(n_ids=3, longest=10, most=14), limits=LIMITS)
 def test_limits_hold(asked: Sequences, limits: Limits) -> None:
     """A batch has room for its padding, unless it is one row; a row is within its limit, unless it is causal or a lone tree."""
@@ -130,7 +130,7 @@ def test_limits_hold(asked: Sequences, limits: Limits) -> None:
             assert all(tree.n_below <= limits.row_tokens or tree.is_path for row in step.rows for tree in row.trees)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(asked=token_sequences(n_ids=3, longest=6, most=10))
 def test_the_mask_is_that_of_paths(asked: Sequences) -> None:
     """Of all places of a row: k <= q < stop[k] exactly if k is on q's path."""

@@ -106,7 +106,7 @@ def test_common_length(one: str, other: str, length: int) -> None:
 # properties
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(asked=token_sequences(n_ids=4, longest=8), fold=st.integers(0, 5))
 def test_every_read_stands_behind_its_beginning(asked: Sequences, fold: int) -> None:
     sequences, is_read = asked
@@ -120,7 +120,7 @@ def test_every_read_stands_behind_its_beginning(asked: Sequences, fold: int) -> 
     assert pairs == sorted(set(pairs))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(asked=token_sequences(n_ids=4, longest=8), fold=st.integers(0, 5))
 def test_every_shared_token_stands_once(asked: Sequences, fold: int) -> None:
     """Beginnings longer than `fold` stand once, and all beginnings together are those of the bodies."""
@@ -135,7 +135,7 @@ def test_every_shared_token_stands_once(asked: Sequences, fold: int) -> None:
         assert len(paths) == len(beginnings)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(asked=token_sequences(n_ids=4, longest=8))
 def test_nodes_know_what_is_below_them(asked: Sequences) -> None:
     for root in grow_tree(*asked).roots:
