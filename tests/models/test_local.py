@@ -316,7 +316,8 @@ def test_a_context_that_is_too_long_says_how_long_and_what_to_cut() -> None:
     [prompt] = model.template.encode_prompts([long], [None])
     options = model.template.encode_options(("yes", "maybe"))
     n_option = max(map(len, options))
-    message = rf"context too long: episode 2 of 2 \(long\): {len(prompt):,} of the prompt and {n_option} of the longest option, in tokens"
+    said = rf"{len(prompt):,} of the prompt and {n_option} of the longest option, in tokens"
+    message = rf"context too long: episode 2 of 2 \(long\): {said}"
     with pytest.raises(DataError, match=rf"{message}; the model takes 512; leave out examples \(it has 120\) or shorten"):
         model.option_logprobs([QUERIES[0], Query(long)])
     [encoded] = model.template.encode([long])
