@@ -56,7 +56,8 @@ def _batches(episodes: Iterable[Episode]) -> Iterator[list[Episode]]:
 
 
 def _n_characters(episode: Episode) -> int:
-    return sum(len(example.output) + len(example.input or "") for example in episode.examples)
+    # far quicker than adding up lengths
+    return len("".join([e.output for e in episode.examples])) + len("".join([e.input or "" for e in episode.examples]))
 
 
 def _write_part(path: Path, batch: Sequence[Episode]) -> Part:
