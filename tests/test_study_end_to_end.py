@@ -49,7 +49,7 @@ def test_one_command_studies_a_file_and_says_where_it_wrote(table: Path, tmp_pat
     done = _run("study", table, *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
-        *(f"fold {fold} of 2: {stage}" for fold in (1, 2) for stage in ("fitting", "predicting")),
+        *(f"fold {fold} of 2: {stage}" for fold in (1, 2) for stage in ("fitting", "predicting", "fitting on halves")),
         "describing",
     ]
     page = Path("runs/people/report.html")

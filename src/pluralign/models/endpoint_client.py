@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pluralign.models.cache import ResponseCache
 
-__all__ = ["Answer", "Client", "Job"]
+__all__ = ["Answer", "Budget", "Client", "Job", "Memory"]
 
 UNREADABLE_TRIES = 3
 """Attempts at a reply that can be read, before it is what the server has to say."""
