@@ -90,7 +90,7 @@ def _held(known: Sequence[InformationRow]) -> list[str]:
     jointly = sum(bool(row.holds_truth_jointly) for row in known)
     return [
         f"{held} of {len(known)} intervals hold the true value",
-        f"{jointly} of {len(known)} do of the wider ones, which in 95 of 100 studies hold it all together",
+        f"{jointly} of {len(known)} do of the wider ones, made for all rows together to hold in 95 of 100 studies",
     ]
 
 
