@@ -7,6 +7,7 @@ the order of the work nor what else is done, nor how many processes share it, ca
 from __future__ import annotations
 
 import hashlib
+import operator
 
 import numpy as np
 
@@ -30,4 +31,4 @@ def _part(word: str | int | bytes) -> bytes:
     """With its kind, so that 7 and "7" differ."""
     if isinstance(word, bytes):
         return b"b" + word
-    return b"s" + word.encode() if isinstance(word, str) else b"i" + str(word).encode()
+    return b"s" + word.encode() if isinstance(word, str) else b"i" + str(operator.index(word)).encode()

@@ -24,7 +24,7 @@ from pluralign.models.forward import Forward
 from pluralign.models.loading import prepare
 from pluralign.models.local import LocalModel
 from pluralign.models.plan import Limits
-from pluralign.models.sampling import FEW, choose, draw_outputs, stream, truncated
+from pluralign.models.sampling import FEW, choose, draw_outputs, truncated
 from pluralign.models.scorer import TokenScorer
 from reference.plain_scoring import plain_logprobs, plain_next
 
@@ -110,14 +110,6 @@ def test_choose_where_all_lies_in_the_last_block() -> None:
     p = torch.zeros(2, 2050)
     p[:, 2049] = 1.0
     assert choose(p, torch.tensor([0.0, 0.99])).tolist() == [2049, 2049]
-
-
-def test_streams_are_of_seed_prompt_and_number() -> None:
-    prompt = np.array([1, 2, 3], dtype=np.int32)
-    first = stream(0, prompt, 0).random(4)
-    assert (first == stream(0, prompt.astype(np.int64), 0).random(4)).all()
-    others = [stream(1, prompt, 0), stream(0, prompt, 1), stream(0, prompt[:2], 0), stream(0, prompt[::-1].copy(), 0)]
-    assert all((first != other.random(4)).all() for other in others)
 
 
 # temperature and truncation

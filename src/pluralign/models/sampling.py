@@ -8,7 +8,6 @@ taken over.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,8 +24,9 @@ from pluralign.models.protocol import FinishReason, Sample, SamplingSettings
 from pluralign.models.scorer import TokenScorer, is_out_of_memory
 from pluralign.models.templates import Template
 from pluralign.models.trie import common_length
+from pluralign.streams import stream
 
-__all__ = ["choose", "draw_outputs", "stream", "truncated"]
+__all__ = ["choose", "draw_outputs", "truncated"]
 
 FEW = 4
 """Up to this many samples a prompt, several prompts are drawn from together, each row with a copy of its prompt's cache."""
@@ -44,12 +44,6 @@ def draw_outputs(
     for together in drawing.plan():
         drawing.draw(together)
     return [[drawing.found[n, i] for i in range(settings.n)] for n in range(len(prompts))]
-
-
-def stream(seed: int, prompt: IdArray, number: int) -> np.random.Generator:
-    """The random numbers of one sample."""
-    key = hashlib.sha256(f"{seed} {number} ".encode() + prompt.astype("<i4").tobytes()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
 
 
 def truncated(logits: Tensor, settings: SamplingSettings) -> Tensor:
@@ -141,7 +135,10 @@ class _Drawing:
 
     def draw(self, together: list[_Which]) -> None:
         """Draws these outputs; the halves one after the other if memory does not suffice."""
-        outputs = [_Output((p, i), self.prompts[p], stream(self.settings.seed, self.prompts[p], i)) for p, i in together]
+        outputs = [
+            _Output((p, i), self.prompts[p], stream(self.settings.seed, "sample", i, self.prompts[p].astype("<i4").tobytes()))
+            for p, i in together
+        ]
         usage = self.scorer.usage
         counts = usage.tokens_needed, usage.output_tokens
         try:
