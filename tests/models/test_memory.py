@@ -55,6 +55,6 @@ def test_scoring_takes_less_than_a_gibibyte_beside_the_weights() -> None:
     assert done.returncode == 0, done.stderr
     peaks = dict(line.split() for line in done.stdout.splitlines())
     assert set(peaks) == {"episodes", "prompts", "shared"}
-    # the logits of an episode's 2,000 places alone would be 1,000 MiB; what an earlier case has left may be all that a later one needs
+    # the logits of an episode's 2,000 places alone would be 1,000 MiB; a later case may do with what an earlier one has left
     assert all(0 <= int(peak) < MOST_MIB for peak in peaks.values()), peaks
     assert int(peaks["episodes"]) > 0, "something was measured"
