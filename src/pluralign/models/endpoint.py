@@ -109,7 +109,7 @@ class EndpointModel:
         found = []
         for one in asked:
             if isinstance(one, Query):
-                written: Any = [self.writer.prompts([one])[0], one.episode.options if one.options is None else one.options]
+                written: Any = [self.writer.prompts([one])[0], one.given_options]
             else:
                 echo = self.writer.episode_echoes([one])[0]
                 written = [echo.prompt, echo.spans]

@@ -51,7 +51,8 @@ class TreeForward:
             self.windows |= view.windows
             if view.keep is not None:
                 view.keep.length += ids.shape[1]
-            return found.last_hidden_state  # type: ignore[no-any-return]
+            states: Tensor = found.last_hidden_state
+            return states
 
 
 class PlainForward:
@@ -67,7 +68,8 @@ class PlainForward:
     def states(self, ids: Tensor, view: View) -> Tensor:
         assert view.is_plain, "plain rows have nothing before them"
         with torch.inference_mode():
-            return self.model(input_ids=ids, use_cache=False).logits  # type: ignore[no-any-return]
+            logits: Tensor = self.model(input_ids=ids, use_cache=False).logits
+            return logits
 
 
 def register_attention() -> None:

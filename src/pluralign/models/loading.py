@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +12,17 @@ import numpy.typing as npt
 import torch
 
 from pluralign.errors import ModelError, UsageError
-from pluralign.files import hash_file
 from pluralign.models.attention import NAME
 from pluralign.models.forward import Forward, PlainForward, TreeForward, register_attention
 from pluralign.models.plan import Limits
 from pluralign.models.scorer import TokenScorer
 
-__all__ = ["Loaded", "check_folder", "load_model", "prepare", "quick_dtype", "suitable_limits", "weights_hash"]
+__all__ = ["Loaded", "check_folder", "load_model", "prepare", "quick_dtype", "suitable_limits"]
 
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 """Nats by which the two ways of running a model may differ on the probe."""
 KNOWN_LAYERS = {"full_attention", "sliding_attention"}
 """The probe is too short to tell other kinds apart, such as attention within chunks of thousands of tokens."""
-ADAPTER = "adapter_config.json"
 CPU_MEMORY_GIB = 0.75
 ROW_TOKENS, ROW_TOKENS_ON_DEVICE = 256, 1536
 MOST_BATCH_TOKENS, MOST_BATCH_TOKENS_ON_DEVICE = 2048, 65_536
@@ -123,21 +119,6 @@ def suitable_limits(model: Any, forward: Forward, memory_gib: float | None) -> L
     most = MOST_BATCH_TOKENS if on_cpu else MOST_BATCH_TOKENS_ON_DEVICE
     rows = ROW_TOKENS if on_cpu else ROW_TOKENS_ON_DEVICE
     return Limits(row_tokens=rows, batch_tokens=max(64, min(fits, most)), cache_tokens=max(64, kept))
-
-
-def weights_hash(name: str, model: Any) -> str:
-    """What tells these weights from others: the hub's commit, or the contents of the folder's weights and configuration.
-
-    Of a folder that holds an adapter, those of what it is put on too.
-    """
-    folder = Path(name)
-    if not folder.is_dir():
-        return f"{name} {getattr(model.config, '_commit_hash', None)}"
-    files = sorted(f for f in folder.iterdir() if f.suffix == ".safetensors" or f.name in ("config.json", ADAPTER))
-    parts = [f"{f.name} {hash_file(f)}" for f in files]
-    if (folder / ADAPTER).exists():
-        parts.append(weights_hash(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"], model))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _device(name: str) -> torch.device:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pluralign.episodes import Episode
 from pluralign.errors import DataError, ModelError
 from pluralign.models.content import IdArray
-from pluralign.models.loading import Loaded, check_folder, load_model, weights_hash
+from pluralign.models.loading import Loaded, check_folder, load_model
 from pluralign.models.opening import ModelSettings
 from pluralign.models.protocol import OptionLogprobs, OutputLogprobs, Query, Sample, SamplingSettings, Usage
 from pluralign.models.sampling import draw_outputs
-from pluralign.models.scorer import TokenScorer, TokenScores
+from pluralign.models.scorer import TokenScorer
 from pluralign.models.templates import Encoded, Template, open_template
+from pluralign.models.token_requests import prompt_ids, request_bytes, sum_by_output, weights_hash
 from pluralign.models.turns import open_tokenizer
 
 __all__ = ["LocalModel"]
@@ -64,27 +63,14 @@ class LocalModel:
     def fingerprint(self) -> str:
         """Weights, precision, kind of device, and what of the template is not in the tokens."""
         if self._weights is None:
-            self._weights = weights_hash(self.name.removeprefix("hf/"), self.loaded.model)
+            self._weights = weights_hash(self.name.removeprefix("hf/"), getattr(self.loaded.model.config, "_commit_hash", None))
         ends = self.template.end_ids, sorted(self.loaded.end_of_text_ids)
         parts = [SCORING, self._weights, self.loaded.dtype, self.loaded.forward.device.type, *ends]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def request_bytes(self, asked: Sequence[Query | Episode]) -> list[bytes]:
         """The token ids of each: prompt and options, or the episode and where it is scored."""
-        prompts = iter(self._prompts([one for one in asked if isinstance(one, Query)]))
-        encoded = iter(self.template.encode([one for one in asked if isinstance(one, Episode)]))
-        options: dict[tuple[str, ...] | None, list[IdArray]] = {None: []}
-        found = []
-        for one in asked:
-            if isinstance(one, Query):
-                some = (one.episode.options if one.options is None else one.options) or None
-                if some not in options:
-                    options[some] = self.template.encode_options(some or ())
-                found.append(_joined([next(prompts), *options[some]]))
-            else:
-                whole = next(encoded)
-                found.append(_joined([whole.ids, whole.is_loss, whole.example_index]))
-        return found
+        return request_bytes(self.template, asked)
 
     def option_logprobs(self, queries: Sequence[Query]) -> list[OptionLogprobs]:
         """log p(option and its end | prompt) of every option of every query, in nats."""
@@ -115,7 +101,7 @@ class LocalModel:
         for window in _windows([one.ids for one in encoded], [len(one) for one in encoded]):
             scored = self.scorer.score([encoded[n].ids for n in window], [encoded[n].is_loss for n in window])
             for n, tokens in zip(window, scored, strict=True):
-                found[n] = _by_output(encoded[n], tokens)
+                found[n] = sum_by_output(encoded[n], tokens.logprobs, tokens.is_argmax)
         return [one for one in found if one is not None]
 
     def sample(self, queries: Sequence[Query], settings: SamplingSettings) -> list[list[Sample]]:
@@ -125,9 +111,7 @@ class LocalModel:
         return draw_outputs(self.scorer, self.template, prompts, settings, stop_ids=self.loaded.end_of_text_ids)
 
     def _prompts(self, queries: Sequence[Query]) -> list[IdArray]:
-        return self._known(
-            self.template.encode_prompts([query.episode for query in queries], [query.input for query in queries])
-        )
+        return self._known(prompt_ids(self.template, queries))
 
     def _known(self, sequences: list[IdArray]) -> list[IdArray]:
         """These, if the model knows all of their ids."""
@@ -170,21 +154,6 @@ def _different_options(queries: Sequence[Query]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(query.asked_options for query in queries))
 
 
-def _by_output(encoded: Encoded, scores: TokenScores) -> OutputLogprobs:
-    """Sums over the tokens of each output."""
-    of_token = encoded.example_index[encoded.is_loss].astype(np.int64)
-    examples, first, n_tokens = np.unique(of_token, return_index=True, return_counts=True)
-    if not len(examples):
-        none = np.empty(0, dtype=np.int64)
-        return OutputLogprobs(none, np.empty(0), none, np.empty(0, dtype=np.bool_))
-    return OutputLogprobs(
-        example_index=examples,
-        logprobs=np.add.reduceat(scores.logprobs, first),
-        n_tokens=n_tokens.astype(np.int64),
-        is_argmax=np.logical_and.reduceat(scores.is_argmax, first),
-    )
-
-
 def _windows(keys: Sequence[IdArray], sizes: Sequence[int]) -> Iterator[list[int]]:
     """Numbers of requests to make into one tree: neighbours in the order of their beginnings, so that they share much."""
     window: list[int] = []
@@ -197,9 +166,3 @@ def _windows(keys: Sequence[IdArray], sizes: Sequence[int]) -> Iterator[list[int
         total += sizes[n]
     if window:
         yield window
-
-
-def _joined(arrays: Sequence[npt.NDArray[Any]]) -> bytes:
-    """Lengths and contents, so that no two lists of arrays give the same bytes."""
-    lengths = np.array([len(arrays), *map(len, arrays)], dtype=np.int64)
-    return lengths.tobytes() + b"".join(array.astype(np.int32).tobytes() for array in arrays)

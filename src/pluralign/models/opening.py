@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -67,8 +68,8 @@ def open_model(name: str, settings: ModelSettings | None = None, *, cache: Respo
 
 def _open_local(name: str, settings: ModelSettings, cache: ResponseCache | None) -> LanguageModel:
     try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
+        for package in ("torch", "transformers"):
+            importlib.import_module(package)
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), extra="local") from error
     from pluralign.models.local import LocalModel

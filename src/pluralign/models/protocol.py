@@ -66,9 +66,14 @@ class Query:
     """The closed set of answers, in place of the episode's own."""
 
     @property
+    def given_options(self) -> tuple[str, ...] | None:
+        """The query's own options, or else the episode's; None where it has a closed set neither here nor there."""
+        return self.episode.options if self.options is None else self.options
+
+    @property
     def asked_options(self) -> tuple[str, ...]:
         """The options that are asked for; raises UsageError where there are none."""
-        options = self.episode.options if self.options is None else self.options
+        options = self.given_options
         if not options:
             raise UsageError(
                 f"a query about the episode {self.episode.task!r} has no options; give it a closed set of answers."

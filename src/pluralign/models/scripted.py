@@ -57,7 +57,7 @@ def learned_shares(query: Query) -> dict[str, float]:
     {'heads': 0.675, 'tails': 0.225}
     """
     seen = Counter(example.output for example in query.episode.examples)
-    options = query.episode.options if query.options is None else query.options
+    options = query.given_options
     if not options:
         return {text: count / (seen.total() + 1) for text, count in seen.items()}
     n = sum(seen[option] for option in options) + len(options)

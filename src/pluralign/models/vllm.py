@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,11 @@ import numpy.typing as npt
 
 from pluralign.episodes import Episode
 from pluralign.errors import DataError, MissingExtraError, ModelError
-from pluralign.files import hash_file
 from pluralign.models.content import IdArray
 from pluralign.models.opening import ModelSettings
 from pluralign.models.protocol import OptionLogprobs, OutputLogprobs, Query, Sample, SamplingSettings, Usage
-from pluralign.models.templates import Encoded, Template, open_template
+from pluralign.models.templates import Template, open_template
+from pluralign.models.token_requests import prompt_ids, request_bytes, sum_by_output, weights_hash
 from pluralign.models.turns import open_tokenizer
 
 __all__ = ["VllmModel"]
@@ -67,7 +66,7 @@ class VllmModel:
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"{name}: vLLM cannot load this model: {error}") from error
-        identity = [SCORING, _weights(name), settings.revision, settings.dtype, vllm.__version__, template.end_ids]
+        identity = [SCORING, weights_hash(name, settings.revision), settings.dtype, vllm.__version__, template.end_ids]
         return cls(name, engine, vllm.SamplingParams, template, hashlib.sha256(repr(identity).encode()).hexdigest())
 
     def fingerprint(self) -> str:
@@ -76,24 +75,11 @@ class VllmModel:
 
     def request_bytes(self, asked: Sequence[Query | Episode]) -> list[bytes]:
         """The token ids of each: prompt and options, or the episode and where it is scored."""
-        found = []
-        for one in asked:
-            if isinstance(one, Query):
-                options = one.episode.options if one.options is None else one.options
-                parts: list[npt.NDArray[Any]] = [
-                    *self._prompts([one]),
-                    *(self.template.encode_options(options) if options else []),
-                ]
-            else:
-                encoded = self.template.encode([one])[0]
-                parts = [encoded.ids, encoded.is_loss, encoded.example_index]
-            lengths = np.array([len(parts), *map(len, parts)], dtype=np.int64)
-            found.append(lengths.tobytes() + b"".join(part.astype(np.int32).tobytes() for part in parts))
-        return found
+        return request_bytes(self.template, asked)
 
     def option_logprobs(self, queries: Sequence[Query]) -> list[OptionLogprobs]:
         """log p(option and its end | prompt) of every option, in nats."""
-        prompts = self._prompts(queries)
+        prompts = prompt_ids(self.template, queries)
         behind = [self.template.encode_options(query.asked_options) for query in queries]
         sequences = [np.concatenate([p, ids]) for p, options in zip(prompts, behind, strict=True) for ids in options]
         starts = [len(prompt) for prompt, options in zip(prompts, behind, strict=True) for _ in options]
@@ -104,11 +90,14 @@ class VllmModel:
         """log p(output and its end | all before it) of every scored output, in nats; one pass for all k."""
         encoded = self.template.encode(episodes)
         scored = self._scored([one.ids for one in encoded])
-        return [_by_output(one, *values) for one, values in zip(encoded, scored, strict=True)]
+        return [
+            sum_by_output(one, logprobs[one.is_loss], is_argmax[one.is_loss])
+            for one, (logprobs, is_argmax) in zip(encoded, scored, strict=True)
+        ]
 
     def sample(self, queries: Sequence[Query], settings: SamplingSettings) -> list[list[Sample]]:
         """Each output has a seed of its own, made of the seed, the prompt and its number."""
-        prompts = self._prompts(queries)
+        prompts = prompt_ids(self.template, queries)
         asked = [(prompt, i) for prompt in prompts for i in range(settings.n)]
         drawn: list[Sample] = []
         for start in range(0, len(asked), SEQUENCES):
@@ -116,9 +105,6 @@ class VllmModel:
             params = [self._sampling(settings, prompt, i) for prompt, i in some]
             drawn += [self._read(output, settings) for output in self._generate([prompt for prompt, _ in some], params)]
         return [drawn[n * settings.n : (n + 1) * settings.n] for n in range(len(queries))]
-
-    def _prompts(self, queries: Sequence[Query]) -> list[IdArray]:
-        return self.template.encode_prompts([query.episode for query in queries], [query.input for query in queries])
 
     def _scored(self, sequences: Sequence[IdArray]) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
         """Log-probability of every token and whether it was the most probable, both [tokens]; the first token has NaN."""
@@ -178,24 +164,3 @@ def _of_prompt(ids: IdArray, found: Any) -> tuple[npt.NDArray[np.float64], npt.N
         one = found[n][number]
         logprobs[n], is_argmax[n] = one.logprob, one.rank == 1
     return logprobs, is_argmax
-
-
-def _by_output(encoded: Encoded, logprobs: npt.NDArray[np.float64], is_argmax: npt.NDArray[np.bool_]) -> OutputLogprobs:
-    of_token = encoded.example_index[encoded.is_loss]
-    examples = np.unique(of_token).astype(np.int64)
-    values, argmax = logprobs[encoded.is_loss], is_argmax[encoded.is_loss]
-    return OutputLogprobs(
-        example_index=examples,
-        logprobs=np.array([values[of_token == n].sum() for n in examples], dtype=np.float64),
-        n_tokens=np.array([(of_token == n).sum() for n in examples], dtype=np.int64),
-        is_argmax=np.array([argmax[of_token == n].all() for n in examples], dtype=np.bool_),
-    )
-
-
-def _weights(name: str) -> str:
-    """The contents of a folder's weights and configuration; for a hub id the id, to which the revision belongs."""
-    folder = Path(name)
-    if not folder.is_dir():
-        return name
-    files = sorted(f for f in folder.iterdir() if f.suffix == ".safetensors" or f.name == "config.json")
-    return hashlib.sha256("\n".join(f"{f.name} {hash_file(f)}" for f in files).encode()).hexdigest()
