@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub: no test asks the network
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:

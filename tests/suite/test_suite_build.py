@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import itertools
 import json
 import os
@@ -23,7 +24,8 @@ from pluralign.suite import build as build_module
 from pluralign.suite import draw, parts, registry, task
 from pluralign.suite.build import N_SHARDS, build
 from pluralign.suite.parts import write_parts
-from suite.suite_data import write_all, write_judged
+from suite.samples import write_sample
+from suite.suite_data import write_all
 
 SMALL = ["cards", "flight", "coinflip"]
 
@@ -168,9 +170,11 @@ def test_another_build_is_refused(tmp_path: Path) -> None:
 def test_changed_data_are_another_build(tmp_path: Path) -> None:
     data = write_all(tmp_path / "data")
     build(["helpsteer"], tmp_path / "suite", data_dir=data)
-    with (data / "helpsteer" / "notes.txt").open("w") as file:
-        file.write("new")
-    with pytest.raises(RunError, match=r"inputs_sha256\.helpsteer"):
+    (data / "helpsteer" / "notes.txt").write_text("no file of the source")
+    build(["helpsteer"], tmp_path / "suite", data_dir=data)
+    path = data / "helpsteer" / "train.jsonl.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1))
+    with pytest.raises(RunError, match=r"inputs_sha256\.helpsteer/train"):
         build(["helpsteer"], tmp_path / "suite", data_dir=data)
 
 
@@ -180,7 +184,7 @@ def test_data_are_read_anew_by_the_next_build(tmp_path: Path) -> None:
     (data / "helpsteer" / "train.jsonl.gz").write_bytes(b"")
     with pytest.raises(DataError, match="it is empty"):
         build(["helpsteer"], tmp_path / "second", data_dir=data)
-    write_judged(data / "helpsteer")
+    write_sample("helpsteer", data)
     build(["helpsteer"], tmp_path / "third", data_dir=data)
     assert _files(tmp_path / "first") == _files(tmp_path / "third")
 

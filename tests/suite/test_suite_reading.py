@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import re
 import zipfile
@@ -13,7 +14,20 @@ import pytest
 
 from pluralign.errors import DataError
 from pluralign.suite.card import Access, Card, Hub, Manual, OnRequest, Repository, Simulated, Source, Url
-from pluralign.suite.reading import read_csv, read_json, read_jsonl, read_parquet, read_text, read_zip, require_file
+from pluralign.suite.reading import (
+    files_there,
+    is_available,
+    missing_files,
+    present_files,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+    read_text,
+    read_zip,
+    require_file,
+)
+from pluralign.suite.task import Task
 
 ADVICE = r"get it from https://example\.org/votes; put it at .*votes"
 
@@ -48,22 +62,44 @@ CARD = _card()
     ],
 )
 def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(tmp_path: Path, access: Access, how: str) -> None:
-    with pytest.raises(DataError, match=rf"votes: f: no such file; get it from .*{re.escape(how)}.*; put it at {tmp_path}/f"):
+    with pytest.raises(DataError, match=rf"votes: f: no such file.*; get it from .*{re.escape(how)}.*; put it at {tmp_path}/f"):
         require_file(_card(access), tmp_path, "f")
-    with pytest.raises(DataError, match=r"no data folder was given; pass --data-dir .* put it at DATA_DIR/elsewhere/f"):
+    why = "the hub cannot be reached" if isinstance(access, Hub) else "no data folder was given; pass --data-dir"
+    with pytest.raises(DataError, match=rf"{why} .* put it at DATA_DIR/elsewhere/f"):
         require_file(_card(access, "elsewhere"), None, "f")
-    source = Source(_card(access, "elsewhere"), lambda folder: folder, ())
-    assert source.missing(None) == source.missing(tmp_path) == ["elsewhere/f"]
+    source = Source(_card(access, "elsewhere"), lambda folder: folder)
+    assert missing_files(source, None) == missing_files(source, tmp_path) == ["elsewhere/f"]
+    assert not is_available(source, tmp_path)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "f").write_text("x")
-    assert source.missing(tmp_path) == []
-    assert source.read(tmp_path) == tmp_path / "elsewhere"
-    assert source.read(None) is None
+    assert missing_files(source, tmp_path) == []
+    assert present_files(source, tmp_path) == {"f": tmp_path / "elsewhere" / "f"}
+    assert source.folder(tmp_path) == tmp_path / "elsewhere"
+    assert source.folder(None) is None
+
+
+def test_files_that_can_be_used_alone(tmp_path: Path) -> None:
+    alone = dataclasses.replace(_card(Url("https://example.org/votes", ("a", "b"))), each_alone=True)
+    source = Source(alone, lambda folder: files_there(alone, folder))
+    with pytest.raises(DataError, match="votes: a: no such file"):
+        present_files(source, tmp_path)
+    with pytest.raises(DataError, match="votes: a: no such file"):
+        source.load(tmp_path / "votes")
+    (tmp_path / "votes").mkdir()
+    (tmp_path / "votes" / "b").write_text("x")
+    assert missing_files(source, tmp_path) == ["votes/a"]
+    assert is_available(source, tmp_path)
+    assert list(present_files(source, tmp_path)) == source.load(tmp_path / "votes") == ["b"]
+    task = Task(name="t", kind="text", split="train", strands=lambda data, seed: [], files=("a",))
+    assert not is_available(source, tmp_path, task)
+    with pytest.raises(DataError, match="votes: a: no such file"):
+        present_files(source, tmp_path, task)
 
 
 def test_what_is_simulated_has_no_file() -> None:
-    source = Source(_card(Simulated()), lambda folder: None, ())
-    assert source.missing(None) == []
+    source = Source(_card(Simulated()), lambda folder: None)
+    assert missing_files(source, None) == []
+    assert is_available(source, None)
     assert "simulated" in source.card.access.how("f")
 
 

@@ -16,7 +16,9 @@ from pluralign.episodes import Episode
 from pluralign.errors import DataError
 from pluralign.suite import draw, source
 from pluralign.suite.sources import babynames, diffuse_distribution, helpsteer
-from suite.suite_data import RATED, write_judged, write_lists, write_names
+from suite.samples import write_sample
+from suite.samples.babynames import write as write_names
+from suite.samples.helpsteer import RATED
 
 
 def _outputs(episode: Episode) -> list[str]:
@@ -27,7 +29,7 @@ def _outputs(episode: Episode) -> list[str]:
 
 
 def test_every_list_comes_ten_times_in_ten_orders(tmp_path: Path) -> None:
-    write_lists(tmp_path / "diffuse_distributions")
+    write_sample("diffuse_distribution", tmp_path)
     drawn = list(draw("diffuse_distribution", data_dir=tmp_path, description_share=1.0))
     assert Counter(Counter(episode.unit for episode in drawn).values()) == {10: 27}
     numbers = [_outputs(episode) for episode in drawn if episode.unit == "numbers/rng-0"]
@@ -39,7 +41,7 @@ def test_every_list_comes_ten_times_in_ten_orders(tmp_path: Path) -> None:
 
 def test_fields_of_a_record_stay_apart(tmp_path: Path) -> None:
     """Braces, line ends and zero-width spaces were all deleted, so that "Moor" and "Female" became one word."""
-    write_lists(tmp_path / "diffuse_distributions")
+    write_sample("diffuse_distribution", tmp_path)
     people = next(e for e in draw("diffuse_distribution", data_dir=tmp_path) if e.unit and e.unit.startswith("fict"))
     assert sorted(_outputs(people)) == ["Ada Moor; Female; May 2, 1931", "Jo Lind; Male; June 7, 1950"]
 
@@ -48,8 +50,7 @@ def test_fields_of_a_record_stay_apart(tmp_path: Path) -> None:
     "record", [[], {"request": "Pick."}, {"request": "Pick.", "targets": []}, {"request": 1, "targets": ["a"]}]
 )
 def test_a_list_of_another_shape_is_refused(tmp_path: Path, record: object) -> None:
-    folder = tmp_path / "diffuse_distributions"
-    write_lists(folder)
+    folder = write_sample("diffuse_distribution", tmp_path)
     (folder / "prompts/fruits/fruit-1.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match=r"fruit-1\.json: an object with a text 'request'.*commit 7170ab0"):
         list(draw("diffuse_distribution", data_dir=tmp_path))
@@ -73,14 +74,14 @@ def test_the_real_lists_have_the_published_lengths(data_dir: Path) -> None:
 
 def test_the_first_line_of_a_year_is_a_name(tmp_path: Path) -> None:
     """Fault 9: a header was assumed, so that each year lost its most frequent girl's name."""
-    write_names(tmp_path / "babynames")
+    write_sample("babynames", tmp_path)
     loaded = babynames.load(tmp_path / "babynames")
     assert list(loaded) == list(babynames.YEARS)
     assert loaded[1880] == {"F": {"Mary": 50, "Anna": 30, "Lee": 10}, "M": {"John": 60, "Lee": 20}}
 
 
 def test_names_are_drawn_without_replacement_from_as_many_as_are_said(tmp_path: Path) -> None:
-    write_names(tmp_path / "babynames")
+    write_sample("babynames", tmp_path)
     drawn = list(draw("babynames", data_dir=tmp_path, description_share=1.0))
     assert len(drawn) == 500
     for episode in drawn:
@@ -97,7 +98,7 @@ def test_names_are_drawn_without_replacement_from_as_many_as_are_said(tmp_path: 
 
 def test_the_more_frequent_name_tends_to_come_first_only_where_that_is_said(tmp_path: Path) -> None:
     """Of boys John has 60 of 80; else both are as likely."""
-    write_names(tmp_path / "babynames")
+    write_sample("babynames", tmp_path)
     first: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for seed in range(3):
         for episode in draw("babynames", seed=seed, data_dir=tmp_path, description_share=1.0):
@@ -119,7 +120,7 @@ def test_girls_and_boys_have_half_of_the_whole_each() -> None:
 
 
 def test_lines_of_another_shape_are_named(tmp_path: Path) -> None:
-    write_names(tmp_path / "babynames", first="name,sex,count")
+    write_names(write_sample("babynames", tmp_path), first="name,sex,count")
     with pytest.raises(DataError, match=r"yob1880\.txt, line 1: name, F or M, count are needed, not 'name,sex,count'"):
         next(draw("babynames", data_dir=tmp_path))
 
@@ -129,7 +130,7 @@ def test_lines_of_another_shape_are_named(tmp_path: Path) -> None:
 
 def test_judges_prefer_the_larger_sum(tmp_path: Path) -> None:
     """By hand for every judge and pair: sum of weight x rating; the second where they are equal."""
-    write_judged(tmp_path / "helpsteer")
+    write_sample("helpsteer", tmp_path)
     n_ties = 0
     for episode in draw("helpsteer", data_dir=tmp_path):
         weights = [round(100 * float(episode.attributes[f"weight_{q}"])) for q in helpsteer.QUALITIES]  # type: ignore[arg-type]
@@ -150,7 +151,7 @@ def test_judges_prefer_the_larger_sum(tmp_path: Path) -> None:
 
 def test_weights_are_told_in_one_wording_of_three(tmp_path: Path) -> None:
     """Fault 1: reseeding made every published description show the hidden weights."""
-    write_judged(tmp_path / "helpsteer")
+    write_sample("helpsteer", tmp_path)
     drawn = list(draw("helpsteer", data_dir=tmp_path, description_share=1.0))
     telling = [episode for episode in drawn if "{" in str(episode.description)]
     assert stats.binomtest(len(telling), 500, 1 / 3).pvalue > 1e-4
@@ -176,8 +177,7 @@ def test_weights_are_told_in_one_wording_of_three(tmp_path: Path) -> None:
     ],
 )
 def test_rows_that_cannot_be_judged_are_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    folder = tmp_path / "helpsteer"
-    write_judged(folder)
+    folder = write_sample("helpsteer", tmp_path)
     rows = [json.loads(line) for line in gzip.decompress((folder / helpsteer.FILE).read_bytes()).splitlines()]
     rows[2] |= change
     (folder / helpsteer.FILE).write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))

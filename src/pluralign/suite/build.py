@@ -28,6 +28,7 @@ from pluralign.files import UNFINISHED, hash_file, read_json, write_json_atomic
 from pluralign.runs import Run, RunConfig
 from pluralign.suite.card import Simulated, Source
 from pluralign.suite.parts import Part, write_parts
+from pluralign.suite.reading import present_files
 from pluralign.suite.registry import source, source_of, task
 from pluralign.suite.sampler import draw_episodes
 
@@ -88,7 +89,7 @@ def build(
     sources = _sources(tasks)
     data = None if data_dir is None else Path(data_dir)
     with Run.open(out, _config(tasks, seed, sources, data)) as run, contextlib.ExitStack() as after:
-        after.callback(_read.cache_clear)  # a later build may find other data in the same place
+        after.callback(_loaded.cache_clear)  # a later build may find other data in the same place
         jobs = [job for name in tasks for job in _jobs(name, sources[name], seed, run.folder, data)]
         _tidy(run, tasks)
         open_jobs = [job for job in jobs if not _is_finished(run, job)]
@@ -110,12 +111,10 @@ def _sources(tasks: Sequence[str]) -> dict[str, Source]:
 def _config(tasks: Sequence[str], seed: int, sources: dict[str, Source], data: Path | None) -> RunConfig:
     """Data that are missing are found here, before a folder is made."""
     inputs = {}
-    for found in {one.card.name: one for one in sources.values()}.values():
-        card = found.card
-        if found.missing(data):
-            found.read(data)  # says which file, from where, to where
-        if card.access.files and data is not None:
-            inputs[card.name] = str(data / card.place)
+    for name in tasks:
+        found = sources[name]
+        for file, path in present_files(found, data, task(name)).items():
+            inputs[f"{found.card.name}/{file}"] = str(path)
     return RunConfig(command="suite build", arguments={"tasks": list(tasks)}, seed=seed, inputs=inputs)
 
 
@@ -178,15 +177,16 @@ def _in_process(job: _Job) -> Shard | _Refusal:
 
 def _parts_of(job: _Job) -> Shard:
     found = task(job.task)
-    strands = found.strands(_read(source_of(job.task).card.name, job.data_dir), job.seed)
+    strands = found.strands(_loaded(source_of(job.task).card.name, job.data_dir), job.seed)
     mine = itertools.islice(strands, job.shard, None, job.n_shards)
     return write_parts(job.out / job.task, str(job.shard), draw_episodes(found, mine, seed=job.seed))
 
 
 @functools.lru_cache(maxsize=1)
-def _read(source_name: str, data_dir: Path | None) -> Any:
+def _loaded(source_name: str, data_dir: Path | None) -> Any:
     """Kept for the source's next task, which usually follows."""
-    return source(source_name).read(data_dir)
+    found = source(source_name)
+    return found.load(found.folder(data_dir))
 
 
 def _manifest(run: Run, tasks: Sequence[str], sources: dict[str, Source], jobs: Sequence[_Job], seed: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pluralign.suite.evaluation import Evaluation
 from pluralign.suite.task import Task
 
 __all__ = ["Access", "Card", "Hub", "Manual", "OnRequest", "Repository", "Simulated", "Source", "Url"]
@@ -24,17 +25,18 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Files of a data set of the Hugging Face hub, at one commit."""
+    """Data files of a data set of the Hugging Face hub, at one commit; never its scripts. `suite.hub` fetches them."""
 
     repo: str
     files: tuple[str, ...]
-    revision: str
+    revision: str | None
+    """The commit; None where it could not be looked up, so that the branch `main` is taken: a build records what it got."""
     gated: bool = False
     """Its terms have to be accepted there first."""
 
     def how(self, file: str) -> str:
         terms = " (accept its terms there first)" if self.gated else ""
-        return f"https://huggingface.co/datasets/{self.repo}/resolve/{self.revision}/{file}{terms}"
+        return f"https://huggingface.co/datasets/{self.repo}/resolve/{self.revision or 'main'}/{file}{terms}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,16 @@ class Repository:
     """Files of a git repository, at one commit; a folder stands for what lies in it."""
 
     url: str
-    commit: str
+    commit: str | None
+    """None where it could not be looked up."""
     files: tuple[str, ...]
+    below: Mapping[str, str] = field(default_factory=dict)
+    """File to its path in the repository, where that is another one."""
 
     def how(self, file: str) -> str:
-        return f"the repository {self.url}, commit {self.commit}"
+        commit = f", commit {self.commit}" if self.commit else ""
+        path = f", as {self.below[file]}" if file in self.below else ""
+        return f"the repository {self.url}{commit}{path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,8 @@ class Card:
     """What a user should know: faults of the data, overlaps, departures."""
     folder: str | None = None
     """Below the data folder; the source's name if not given."""
+    each_alone: bool = False
+    """Each file can be used without the others: what is there is drawn from, and a build names what is missing."""
 
     @property
     def place(self) -> str:
@@ -130,13 +139,14 @@ class Source:
     card: Card
     load: Callable[[Path | None], Any]
     """From the source's folder; the tasks' `strands` take what it gives. Called only when episodes are asked for."""
-    tasks: tuple[Task, ...]
+    tasks: tuple[Task, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    """Questions with a known distribution of answers, and requests with a validator: see `suite.evaluation`."""
 
-    def read(self, data_dir: Path | None) -> Any:
-        """What `load` gives for the source's folder below this one. Raises DataError for files that cannot be used."""
-        return self.load(None if data_dir is None else data_dir / self.card.place)
+    def folder(self, data_dir: Path | None) -> Path | None:
+        """The source's folder below this one."""
+        return None if data_dir is None else data_dir / self.card.place
 
-    def missing(self, data_dir: Path | None) -> list[str]:
-        """Files that are not there, as paths below the data folder; empty where the source can be read."""
-        files = [f"{self.card.place}/{file}" for file in self.card.access.files]
-        return [file for file in files if data_dir is None or not (data_dir / file).exists()]
+    def files(self, task: Task | Evaluation | None = None) -> tuple[str, ...]:
+        """Those that this task needs, or all of the source."""
+        return self.card.access.files if task is None or task.files is None else task.files

@@ -15,13 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pluralign.errors import DataError, nearest_name
-from pluralign.suite.card import Card
+from pluralign.suite.card import Card, Hub, Source
+from pluralign.suite.evaluation import Evaluation
+from pluralign.suite.hub import HubFault, cached, fetch
+from pluralign.suite.task import Task
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
     "file_error",
+    "files_there",
+    "find_file",
+    "is_available",
+    "iter_jsonl",
+    "missing_files",
+    "present_files",
     "read_csv",
     "read_json",
     "read_jsonl",
@@ -36,15 +45,58 @@ _SHOWN = 10
 
 
 def require_file(card: Card, folder: Path | None, file: str) -> Path:
-    """The path of a file of the source, or of a folder; raises DataError where there is none, or an empty file."""
-    if folder is None:
-        raise unusable(card, folder, file, "no data folder was given; pass --data-dir (in Python: data_dir=)")
-    path = folder / file
-    if not path.exists():
-        raise unusable(card, folder, file, "no such file")
+    """The path of a file of the source, or of a folder; raises DataError where there is none, or an empty file.
+
+    A file of the hub that is not in the folder is taken from the hub, or from what was fetched from it before.
+    """
+    path = None if folder is None else folder / file
+    if path is None or not path.exists():
+        if not isinstance(card.access, Hub):
+            why = "no such file" if path else "no data folder was given; pass --data-dir (in Python: data_dir=)"
+            raise unusable(card, folder, file, why)
+        try:
+            path = fetch(card.access, file)
+        except HubFault as error:
+            raise unusable(card, folder, file, str(error)) from error
     if path.is_file() and path.stat().st_size == 0:
         raise unusable(card, folder, file, "it is empty")
     return path
+
+
+def files_there(card: Card, folder: Path | None, files: Sequence[str] | None = None) -> list[str]:
+    """For loaders of files that can each be used alone: those of the card that are in the folder. Raises DataError for none."""
+    wanted = card.access.files if files is None else files
+    there = [] if folder is None else [file for file in wanted if (folder / file).exists()]
+    return there or [require_file(card, folder, wanted[0]).name]  # which raises
+
+
+def find_file(source: Source, data_dir: Path | None, file: str) -> Path | None:
+    """Where a file of the source is on this machine, if it is; nothing is fetched."""
+    folder = source.folder(data_dir)
+    if folder is not None and (folder / file).exists():
+        return folder / file
+    return cached(source.card.access, file) if isinstance(source.card.access, Hub) else None
+
+
+def missing_files(source: Source, data_dir: Path | None, task: Task | Evaluation | None = None) -> list[str]:
+    """Files that the task (or the source) has and this machine has not, as paths below the data folder."""
+    return [f"{source.card.place}/{file}" for file in source.files(task) if find_file(source, data_dir, file) is None]
+
+
+def is_available(source: Source, data_dir: Path | None, task: Task | Evaluation | None = None) -> bool:
+    """The task can be drawn here: nothing is missing, or something is there of files that can each be used alone."""
+    n_missing = len(missing_files(source, data_dir, task))
+    return n_missing == 0 or (source.card.each_alone and n_missing < len(source.files(task)))
+
+
+def present_files(source: Source, data_dir: Path | None, task: Task | Evaluation | None = None) -> dict[str, Path]:
+    """The task's files with their paths; what the hub has is fetched. Raises DataError where the task cannot be drawn."""
+    folder = source.folder(data_dir)
+    files = source.files(task)
+    if source.card.each_alone and is_available(source, data_dir, task):
+        found = {file: find_file(source, data_dir, file) for file in files}
+        return {file: path for file, path in found.items() if path is not None}
+    return {file: require_file(source.card, folder, file) for file in files}
 
 
 def unusable(card: Card, folder: Path | None, file: str, faults: Sequence[str] | str) -> DataError:
@@ -98,6 +150,29 @@ def read_csv(card: Card, folder: Path | None, file: str, columns: Sequence[str],
         raise unusable(card, folder, file, error.faults) from error
     _check_columns(card, folder, file, columns, table.columns)
     return table.select(columns)
+
+
+def iter_jsonl(card: Card, folder: Path | None, file: str, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The same objects as `read_jsonl`, one by one, for files that are larger than memory; stops at the first fault."""
+    path = require_file(card, folder, file)
+    try:
+        with path.open("rb") as raw:
+            _refuse_stand_in(card, folder, file, raw.read(4096))
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                if not line.strip():
+                    continue
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                if faults := _field_faults(row, fields):
+                    raise unusable(card, folder, file, [f"line {number}: {fault}" for fault in faults])
+                yield row
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise unusable(card, folder, file, f"line {number}: byte 0x{byte:02x} is not utf-8, in which it should be") from error
+    except json.JSONDecodeError as error:
+        raise unusable(card, folder, file, f"line {number}: not JSON: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise file_error(card, folder, file, error) from error
 
 
 def read_jsonl(

@@ -80,6 +80,8 @@ class Task:
     """Of the episodes, those that show their description, in training; in evaluation all do."""
     about: str = ""
     """One line: what an output is."""
+    files: tuple[str, ...] | None = None
+    """Of the source's files, those that this task needs; None for all of them."""
 
     @property
     def shown_share(self) -> float:
