@@ -1,6 +1,6 @@
-"""What holds for every source with files, on its made-up rows (`samples/`).
+"""What holds for every source with files, on its made-up rows (`samples/`): it draws, and no fault of a file passes.
 
-It draws without fault, and no fault of a file passes. A source is added to these tests by its module in `samples/`. `pytest tests/suite/test_every_source.py -k NAME` runs one.
+A source is added to these tests by its module in `samples/`. `pytest tests/suite/test_every_source.py -k NAME` runs one.
 """
 
 from __future__ import annotations

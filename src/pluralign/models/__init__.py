@@ -3,6 +3,7 @@
 from pluralign.models.cache import CachedModel, ResponseCache
 from pluralign.models.chat import ChatStyle, chat_messages
 from pluralign.models.content import ContentTokenizer
+from pluralign.models.flat import FlatEncoded
 from pluralign.models.opening import ModelSettings, open_model
 from pluralign.models.protocol import (
     LanguageModel,
@@ -25,6 +26,7 @@ __all__ = [
     "ChatStyle",
     "ContentTokenizer",
     "Encoded",
+    "FlatEncoded",
     "LanguageModel",
     "ModelSettings",
     "OptionLogprobs",

@@ -44,6 +44,7 @@ class ContentTokenizer:
         self.backend = _content_backend(tokenizer.backend_tokenizer, controls)
         self.control_ids = frozenset(controls.values())
         self._forbidden = self.control_ids - _unknown_id(tokenizer)
+        self._forbidden_ids = np.array(sorted(self._forbidden), dtype=np.int32)
         self._pattern = control_pattern(controls)
 
     def encode(self, texts: Sequence[str]) -> list[IdArray]:
@@ -52,21 +53,35 @@ class ContentTokenizer:
         Raises DataError for a text with half of a surrogate pair, which no file that was checked has.
         """
         unique = list(dict.fromkeys(texts))
-        found: dict[str, IdArray] = {}
-        for first in range(0, len(unique), _BATCH):
-            batch = unique[first : first + _BATCH]
+        ids, lengths = self.encode_flat(unique)
+        ends = lengths.cumsum().tolist()
+        found = {text: ids[a:b] for text, a, b in zip(unique, [0, *ends], ends, strict=False)}
+        return [found[text] for text in texts]
+
+    def encode_flat(self, texts: Sequence[str]) -> tuple[IdArray, npt.NDArray[np.int64]]:
+        """The same of all texts one after another [tokens], and how many each has [texts]; equal texts are not looked for."""
+        ids: list[IdArray] = [np.zeros(0, dtype=np.int32)]
+        lengths: list[int] = []
+        for first in range(0, len(texts), _BATCH):
+            batch = texts[first : first + _BATCH]
             try:
                 encodings = self.backend.encode_batch_fast(batch, add_special_tokens=False)
             except TypeError as error:
                 raise DataError("text", [fault for text in batch for fault in _surrogates(text)] or str(error)) from error
-            found |= {text: self._without_controls(text, e.ids) for text, e in zip(batch, encodings, strict=True)}
-        return [found[text] for text in texts]
+            found = [encoding.ids for encoding in encodings]
+            flat = _flat(found)
+            if np.isin(flat, self._forbidden_ids).any():
+                found = [self._without_controls(text, numbers) for text, numbers in zip(batch, found, strict=True)]
+                flat = _flat(found)
+            ids.append(flat)
+            lengths += map(len, found)
+        return np.concatenate(ids), np.array(lengths, dtype=np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of these ids, control tokens as their names, blanks as they are."""
         return self.backend.decode([int(number) for number in ids], skip_special_tokens=False)
 
-    def _without_controls(self, text: str, ids: list[int]) -> IdArray:
+    def _without_controls(self, text: str, ids: list[int]) -> list[int]:
         if not self._forbidden.isdisjoint(ids):
             # cut every name of a control token behind its first character: the vocabulary's piece cannot come of the parts
             cuts = [0, *(match.start() + 1 for match in self._pattern.finditer(text)), len(text)]
@@ -75,7 +90,11 @@ class ContentTokenizer:
         if not self._forbidden.isdisjoint(ids):
             token = self.backend.id_to_token(min(self._forbidden.intersection(ids)))
             raise DataError("text", f"the tokenizer makes the control token {token!r} of {text[:60]!r}; change this text.")
-        return np.array(ids, dtype=np.int32)
+        return ids
+
+
+def _flat(lists: Sequence[Sequence[int]]) -> IdArray:
+    return np.fromiter(itertools.chain.from_iterable(lists), dtype=np.int32, count=sum(map(len, lists)))
 
 
 def _surrogates(text: str) -> list[str]:

@@ -268,7 +268,7 @@ def _ended(text: str) -> str:
 
 
 def _colon(episode: Episode) -> tuple[str, list[tuple[int, int]]]:
-    """The episode as `ColonLayout` writes it, and where each output with its end stands."""
+    """The episode as `colon_layout` writes it, and where each output with its end stands."""
     parts = [] if episode.description is None else [f"Description:{_ended(episode.description)}"]
     spans, size = [], sum(map(len, parts))
     for example in episode.examples:

@@ -12,7 +12,7 @@ published formats differ in this and so are compared on different events.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,9 +23,10 @@ from pluralign.models.turns import find_bos, find_turns
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["ColonLayout", "Ids", "Layout", "Piece", "SpectrumLayout", "bears_loss"]
+__all__ = ["ROLES", "Grammar", "Ids", "Layout", "Piece", "TurnLayout", "bears_loss", "colon_layout", "spectrum_layout"]
 
 Ids = tuple[int, ...]
+ROLES = ("description", "input", "output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,96 +69,96 @@ def bears_loss(episode: Episode, example: int) -> bool:
     return example > 0 or episode.description is not None
 
 
-class SpectrumLayout:
-    """Turns with the roles description, input and output."""
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """How every turn is written: an opening, the text, an end, what is after; the sequence begins with `start`."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        turns, bos = find_turns(tokenizer), find_bos(tokenizer)
-        roles = ("description", "input", "output")
-        self._headers = {r: tuple(tokenizer.encode(turns.header(r), add_special_tokens=False)) for r in roles}
-        end, *after = tokenizer.encode(turns.end + turns.after, add_special_tokens=False)
-        self._start: Ids = () if bos is None else (bos,)
-        self._after: Ids = tuple(after)
-        self.end_ids: Ids = (end,)
-
-    def pieces(self, episode: Episode) -> list[Piece]:
-        pieces = [Piece(self._start)]
-        if episode.description is not None:
-            pieces += self._turn("description", episode.description, -1)
-        for n, example in enumerate(episode.examples):
-            if example.input is not None:
-                pieces += self._turn("input", example.input, n)
-            pieces += self._turn("output", example.output, n, is_loss=bears_loss(episode, n))
-        return pieces
-
-    def prompt_pieces(self, episode: Episode, next_input: str | None) -> list[Piece]:
-        n = len(episode.examples)
-        asked = [] if next_input is None else self._turn("input", next_input, n)
-        return [*self.pieces(episode), *asked, Piece(self._headers["output"], n)]
-
-    def output_text(self, output: str) -> str:
-        return output
-
-    def option_faults(self, options: Sequence[str]) -> list[str]:
-        return []
-
-    def _turn(self, role: str, text: str, example: int, *, is_loss: bool = False) -> list[Piece]:
-        return [
-            Piece(self._headers[role], example),
-            Piece(text, example, is_loss),
-            Piece(self.end_ids, example, is_loss),
-            Piece(self._after, example),
-        ]
+    start: Ids
+    openings: Mapping[str, Ids]
+    """Of each role."""
+    first_openings: Mapping[str, Ids]
+    """The same where the turn is the first of the sequence."""
+    end: Ids
+    """Scored with the text where the text is."""
+    after: Ids
+    lead: str = ""
+    """Put in front of every text, and tokenised with it."""
+    end_text: str | None = None
+    """The end, where it is plain text that an output might hold."""
 
 
-class ColonLayout:
-    """Labelled paragraphs."""
+class TurnLayout:
+    """A format in which each description, input and output is a turn of its own, all written in one way."""
 
-    _LABELS = ("Description", "Input", "Output")
-    _BLANK_LINE = "\n\n"
+    def __init__(self, grammar: Grammar) -> None:
+        self.grammar = grammar
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, content: ContentTokenizer) -> None:
-        bos = find_bos(tokenizer)
-        self._start: Ids = () if bos is None else (bos,)
-        labels = [f"{label}:" for label in self._LABELS]
-        # the tokenizer's own way at the beginning of a text, where some put a blank in front
-        self._first_labels = {label: tuple(tokenizer.encode(label, add_special_tokens=False)) for label in labels}
-        *later, end = content.encode([*labels, self._BLANK_LINE])
-        self._labels = {label: tuple(ids.tolist()) for label, ids in zip(labels, later, strict=True)}
-        self.end_ids: Ids = tuple(end.tolist())
+    @property
+    def end_ids(self) -> Ids:
+        return self.grammar.end
 
     def pieces(self, episode: Episode) -> list[Piece]:
-        pieces = [Piece(self._start)]
+        pieces = [Piece(self.grammar.start)]
         if episode.description is not None:
-            pieces += self._paragraph(pieces, "Description:", episode.description, -1)
+            pieces += self._turn(pieces, "description", episode.description, -1)
         for n, example in enumerate(episode.examples):
             if example.input is not None:
-                pieces += self._paragraph(pieces, "Input:", example.input, n)
-            pieces += self._paragraph(pieces, "Output:", example.output, n, is_loss=bears_loss(episode, n))
+                pieces += self._turn(pieces, "input", example.input, n)
+            pieces += self._turn(pieces, "output", example.output, n, is_loss=bears_loss(episode, n))
         return pieces
 
     def prompt_pieces(self, episode: Episode, next_input: str | None) -> list[Piece]:
         n, pieces = len(episode.examples), self.pieces(episode)
         if next_input is not None:
-            pieces += self._paragraph(pieces, "Input:", next_input, n)
-        return [*pieces, Piece(self._label(pieces, "Output:"), n)]
+            pieces += self._turn(pieces, "input", next_input, n)
+        return [*pieces, Piece(self._opening(pieces, "output"), n)]
 
     def output_text(self, output: str) -> str:
-        return f" {output}"
+        return self.grammar.lead + output
 
     def option_faults(self, options: Sequence[str]) -> list[str]:
-        bad = [option for option in options if self._BLANK_LINE in option or option.endswith("\n")]
+        end = self.grammar.end_text
+        bad = [] if end is None else [option for option in options if end in option or option.endswith("\n")]
         return [
             f"option {option[:60]!r} holds or ends in a line break that the format 'colon' takes for the end; use 'spectrum'."
             for option in bad
         ]
 
-    def _label(self, before: Sequence[Piece], label: str) -> Ids:
-        return (self._first_labels if len(before) == 1 else self._labels)[label]
+    def _opening(self, before: Sequence[Piece], role: str) -> Ids:
+        return (self.grammar.first_openings if len(before) == 1 else self.grammar.openings)[role]
 
-    def _paragraph(self, before: Sequence[Piece], label: str, text: str, example: int, *, is_loss: bool = False) -> list[Piece]:
+    def _turn(self, before: Sequence[Piece], role: str, text: str, example: int, *, is_loss: bool = False) -> list[Piece]:
         return [
-            Piece(self._label(before, label), example),
-            Piece(self.output_text(text), example, is_loss),
-            Piece(self.end_ids, example, is_loss),
+            Piece(self._opening(before, role), example),
+            Piece(self.grammar.lead + text, example, is_loss),
+            Piece(self.grammar.end, example, is_loss),
+            Piece(self.grammar.after, example),
         ]
+
+
+def spectrum_layout(tokenizer: PreTrainedTokenizerFast) -> TurnLayout:
+    """Turns between the tokenizer's turn tokens; raises UsageError where it has none."""
+    turns, bos = find_turns(tokenizer), find_bos(tokenizer)
+    openings = {role: tuple(tokenizer.encode(turns.header(role), add_special_tokens=False)) for role in ROLES}
+    end, *after = tokenizer.encode(turns.end + turns.after, add_special_tokens=False)
+    return TurnLayout(Grammar(() if bos is None else (bos,), openings, openings, (end,), tuple(after)))
+
+
+def colon_layout(tokenizer: PreTrainedTokenizerFast, content: ContentTokenizer) -> TurnLayout:
+    """Labelled paragraphs."""
+    bos, blank_line = find_bos(tokenizer), "\n\n"
+    labels = [f"{role.capitalize()}:" for role in ROLES]
+    # the tokenizer's own way at the beginning of a text, where some put a blank in front
+    first = [tuple(tokenizer.encode(label, add_special_tokens=False)) for label in labels]
+    *later, end = (tuple(ids.tolist()) for ids in content.encode([*labels, blank_line]))
+    return TurnLayout(
+        Grammar(
+            () if bos is None else (bos,),
+            dict(zip(ROLES, later, strict=True)),
+            dict(zip(ROLES, first, strict=True)),
+            end,
+            (),
+            lead=" ",
+            end_text=blank_line,
+        )
+    )

@@ -13,6 +13,7 @@ Source: Sorensen et al. 2025, Spectrum Tuning (arXiv 2510.06084), for the format
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pluralign.episodes import Episode
+from pluralign.episodes import Episode, EpisodeColumns, Example
 from pluralign.errors import DataError, UsageError, nearest_name
 from pluralign.models.chat import ChatLayout, ChatStyle
 from pluralign.models.content import ContentTokenizer, IdArray
-from pluralign.models.layouts import ColonLayout, Layout, Piece, SpectrumLayout
+from pluralign.models.flat import FlatEncoded, encode_columns
+from pluralign.models.layouts import Layout, Piece, TurnLayout, colon_layout, spectrum_layout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Encoded", "Template", "open_template"]
 
 _LAYOUTS: dict[str, Callable[[Any, ContentTokenizer, ChatStyle], Layout]] = {
-    "spectrum": lambda tokenizer, content, style: SpectrumLayout(tokenizer),
-    "colon": lambda tokenizer, content, style: ColonLayout(tokenizer, content),
+    "spectrum": lambda tokenizer, content, style: spectrum_layout(tokenizer),
+    "colon": lambda tokenizer, content, style: colon_layout(tokenizer, content),
     "chat": ChatLayout,
 }
 
@@ -67,9 +69,22 @@ class Template:
         """What ends an output: scored with it, and where sampling stops."""
         return self._layout.end_ids
 
+    @property
+    def least_tokens(self) -> int:
+        """Tokens that any example has at least."""
+        grammar = self._layout.grammar if isinstance(self._layout, TurnLayout) else None
+        opening = 0 if grammar is None else min(len(grammar.openings["output"]), len(grammar.first_openings["output"]))
+        return opening + len(self.end_ids)
+
     def encode(self, episodes: Sequence[Episode]) -> list[Encoded]:
         """Every episode as tokens, outputs and all."""
         return self._encode([self._layout.pieces(episode) for episode in episodes])
+
+    def encode_flat(self, columns: EpisodeColumns) -> FlatEncoded:
+        """The same of many episodes, one after another in four arrays: many times as quick where outputs are short."""
+        if isinstance(self._layout, TurnLayout):
+            return encode_columns(columns, self._layout.grammar, self.content)
+        return _joined(self.encode(_as_episodes(columns)))
 
     def encode_prompts(self, episodes: Sequence[Episode], next_inputs: Sequence[str | None]) -> list[IdArray]:
         """The ids [tokens] behind which the next output comes, given each episode and the next input (None for none).
@@ -154,4 +169,22 @@ def _assembled(pieces: Sequence[Piece], ids: Sequence[IdArray]) -> Encoded:
         ids=np.concatenate(ids),
         is_loss=np.repeat(np.array([piece.is_loss for piece in pieces], dtype=np.bool_), lengths),
         example_index=np.repeat(np.array([piece.example for piece in pieces], dtype=np.int32), lengths),
+    )
+
+
+def _as_episodes(columns: EpisodeColumns) -> list[Episode]:
+    examples = iter(map(Example, columns.outputs, columns.inputs))
+    return [
+        Episode("", tuple(itertools.islice(examples, n)), description)
+        for n, description in zip(columns.n_examples.tolist(), columns.descriptions, strict=True)
+    ]
+
+
+def _joined(several: Sequence[Encoded]) -> FlatEncoded:
+    none = Encoded(np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros(0, np.int32))
+    return FlatEncoded(
+        ids=np.concatenate([none.ids, *(one.ids for one in several)]),
+        is_loss=np.concatenate([none.is_loss, *(one.is_loss for one in several)]),
+        example_index=np.concatenate([none.example_index, *(one.example_index for one in several)]),
+        starts=np.cumsum([0, *map(len, several)]),
     )
