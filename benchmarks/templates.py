@@ -88,10 +88,12 @@ def call_per_segment(several: list[Episode], tokenise: Callable[[str], list[int]
     """The spectrum format in ChatML, segment by segment."""
     found = []
     for episode in several:
-        turns = [("description", episode.description or "")]
-        turns += [turn for e in episode.examples for turn in (("input", e.input or ""), ("output", e.output))]
+        turns = [("description", episode.description)]
+        turns += [turn for e in episode.examples for turn in (("input", e.input), ("output", e.output))]
         ids: list[int] = []
         for role, text in turns:
+            if text is None:
+                continue
             for segment in (f"<|im_start|>{role}\n", text, "<|im_end|>\n"):
                 ids += tokenise(segment)
         found.append(ids)

@@ -6,6 +6,7 @@ without making an object for each; it is for files that were written and checked
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class EpisodeColumns:
     """[examples], those of the first episode first."""
     inputs: list[str | None]
     """[examples]"""
+    n_left_out: int = 0
+    """Examples behind these that were not asked for."""
 
     def __len__(self) -> int:
         return len(self.descriptions)
@@ -50,21 +53,29 @@ def columns_of(episodes: Sequence[Episode]) -> EpisodeColumns:
     )
 
 
-def read_columns(path: str | os.PathLike[str]) -> Iterator[EpisodeColumns]:
-    """The episodes of a parquet file, some thousand at a time. Raises DataError for a file that is none."""
+def read_columns(path: str | os.PathLike[str], *, most: int | None = None) -> Iterator[EpisodeColumns]:
+    """The episodes of a parquet file, some thousand at a time; of each at most the first `most` examples.
+
+    Raises DataError for a file that is none.
+    """
     import polars as pl
 
     file = Path(path)
     try:
-        n_rows = pl.scan_parquet(file).select(pl.len()).collect().item()
-        for start in range(0, n_rows, _ROWS):
-            rows = pl.scan_parquet(file).select("description", "examples").slice(start, _ROWS).collect()
-            examples = rows["examples"].filter(rows["examples"].list.len() > 0).explode()
+        lists = pl.col("examples") if most is None else pl.col("examples").list.head(most)
+        columns = ("description", lists, lists.list.len().alias("kept"), pl.col("examples").list.len().alias("all"))
+        lazy = pl.scan_parquet(file).select(columns)
+        for start in itertools.count(0, _ROWS):
+            rows = lazy.slice(start, _ROWS).collect()
+            if rows.is_empty():
+                return
+            examples = rows.filter(pl.col("kept") > 0).select("examples").explode("examples").unnest("examples")
             yield EpisodeColumns(
                 descriptions=rows["description"].to_list(),
-                n_examples=rows["examples"].list.len().to_numpy().astype(np.int64),
-                outputs=examples.struct.field("output").to_list(),
-                inputs=examples.struct.field("input").to_list(),
+                n_examples=rows["kept"].to_numpy().astype(np.int64),
+                outputs=examples["output"].to_list(),
+                inputs=examples["input"].to_list(),
+                n_left_out=int(rows["all"].sum() - rows["kept"].sum()),
             )
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(str(file), f"it cannot be read as parquet of episodes: {str(error).splitlines()[0]}") from error

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["ContentTokenizer", "IdArray"]
+__all__ = ["ContentTokenizer", "IdArray", "TextTable"]
 
 IdArray = npt.NDArray[np.int32]
 
 _BATCH = 16_384
 """Texts in one call: bounds memory, and is far above where calls cost anything."""
+_LARGE = 4_000_000
+"""Tokens of a table of texts."""
 
 
 class ContentTokenizer:
@@ -91,6 +93,36 @@ class ContentTokenizer:
             token = self.backend.id_to_token(min(self._forbidden.intersection(ids)))
             raise DataError("text", f"the tokenizer makes the control token {token!r} of {text[:60]!r}; change this text.")
         return ids
+
+
+class TextTable:
+    """Texts with their ids, each tokenised when it first comes and known from then on."""
+
+    def __init__(self, content: ContentTokenizer, lead: str = "") -> None:
+        self._content, self._lead = content, lead
+        self._numbers: dict[str, int] = {}
+        self.ids: IdArray = np.zeros(0, dtype=np.int32)
+        """Of all texts one after another [tokens]."""
+        self.lengths: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        """[texts]"""
+
+    @property
+    def is_large(self) -> bool:
+        """Time for a new one: this has some tens of megabytes."""
+        return len(self.ids) > _LARGE or len(self.lengths) > _LARGE // 8
+
+    def numbers(self, texts: Sequence[str | None]) -> npt.NDArray[np.int64]:
+        """The number of each text in this table, -1 for None; `learn` has to follow before their ids are there."""
+        known = self._numbers
+        found = [-1 if text is None else known.setdefault(text, len(known)) for text in texts]
+        return np.array(found, dtype=np.int64)
+
+    def learn(self) -> None:
+        """Tokenises what `numbers` has met for the first time."""
+        new = list(itertools.islice(self._numbers, len(self.lengths), None))
+        if new:
+            ids, lengths = self._content.encode_flat([self._lead + text for text in new])
+            self.ids, self.lengths = np.concatenate([self.ids, ids]), np.concatenate([self.lengths, lengths])
 
 
 def _flat(lists: Sequence[Sequence[int]]) -> IdArray:

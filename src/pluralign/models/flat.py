@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign.episodes import EpisodeColumns
-from pluralign.models.content import ContentTokenizer, IdArray
+from pluralign.models.content import IdArray, TextTable
 from pluralign.models.layouts import ROLES, Grammar
 
 __all__ = ["FlatEncoded", "encode_columns"]
@@ -54,18 +54,15 @@ class _Turns:
     is_first: BoolArray
 
 
-def encode_columns(columns: EpisodeColumns, grammar: Grammar, content: ContentTokenizer) -> FlatEncoded:
-    """Every episode as tokens, equal to `Template.encode` on each."""
-    numbers: dict[str, int] = {}
-    outputs, inputs, descriptions = (
-        _numbered(part, numbers) for part in (columns.outputs, columns.inputs, columns.descriptions)
-    )
+def encode_columns(columns: EpisodeColumns, grammar: Grammar, texts: TextTable) -> FlatEncoded:
+    """Every episode as tokens, equal to `Template.encode` on each; `texts` has the grammar's lead."""
+    outputs, inputs, descriptions = map(texts.numbers, (columns.outputs, columns.inputs, columns.descriptions))
     turns, turns_before = _turns(columns.n_examples, outputs, inputs, descriptions)
-    text_ids, text_lengths = content.encode_flat([grammar.lead + text for text in numbers])
+    texts.learn()
     fixed = [side[role] for side in (grammar.openings, grammar.first_openings) for role in ROLES]
     fixed += [grammar.end, grammar.after]
-    table = np.concatenate([np.array([number for ids in fixed for number in ids], dtype=np.int32), text_ids])
-    lengths = np.concatenate([np.array([len(ids) for ids in fixed], dtype=np.int64), text_lengths])
+    table = np.concatenate([np.array([number for ids in fixed for number in ids], dtype=np.int32), texts.ids])
+    lengths = np.concatenate([np.array([len(ids) for ids in fixed], dtype=np.int64), texts.lengths])
     segments = np.empty((len(turns.role), 4), dtype=np.int64)
     segments[:, 0] = turns.role + len(ROLES) * turns.is_first
     segments[:, 1] = _TEXTS + turns.text
@@ -81,12 +78,6 @@ def encode_columns(columns: EpisodeColumns, grammar: Grammar, content: ContentTo
         starts=starts,
     )
     return _with_starts(body, grammar)
-
-
-def _numbered(texts: list[str | None] | list[str], numbers: dict[str, int]) -> IntArray:
-    """The number of each text, in the order in which they first come; -1 for none."""
-    found = [-1 if text is None else numbers.setdefault(text, len(numbers)) for text in texts]
-    return np.array(found, dtype=np.int64)
 
 
 def _turns(n_examples: IntArray, outputs: IntArray, inputs: IntArray, descriptions: IntArray) -> tuple[_Turns, IntArray]:

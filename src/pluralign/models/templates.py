@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pluralign.episodes import Episode, EpisodeColumns, Example
 from pluralign.errors import DataError, UsageError, nearest_name
 from pluralign.models.chat import ChatLayout, ChatStyle
-from pluralign.models.content import ContentTokenizer, IdArray
+from pluralign.models.content import ContentTokenizer, IdArray, TextTable
 from pluralign.models.flat import FlatEncoded, encode_columns
 from pluralign.models.layouts import Layout, Piece, TurnLayout, colon_layout, spectrum_layout
 
@@ -61,6 +61,7 @@ class Template:
         self.name = name
         self.content = content
         self._layout = layout
+        self._texts: TextTable | None = None
         self._end_is_control = content.control_ids.issuperset(layout.end_ids)
         self._end_text = content.decode(layout.end_ids)
 
@@ -81,9 +82,14 @@ class Template:
         return self._encode([self._layout.pieces(episode) for episode in episodes])
 
     def encode_flat(self, columns: EpisodeColumns) -> FlatEncoded:
-        """The same of many episodes, one after another in four arrays: many times as quick where outputs are short."""
+        """The same of many episodes, one after another in four arrays: many times as quick where outputs are short.
+
+        Texts are remembered from one call to the next, so that what comes again is not tokenised again.
+        """
         if isinstance(self._layout, TurnLayout):
-            return encode_columns(columns, self._layout.grammar, self.content)
+            if self._texts is None or self._texts.is_large:
+                self._texts = TextTable(self.content, self._layout.grammar.lead)
+            return encode_columns(columns, self._layout.grammar, self._texts)
         return _joined(self.encode(_as_episodes(columns)))
 
     def encode_prompts(self, episodes: Sequence[Episode], next_inputs: Sequence[str | None]) -> list[IdArray]:

@@ -23,6 +23,8 @@ from pluralign.models import FlatEncoded, Template
 __all__ = ["Cut", "cut_to", "encode_files"]
 
 IntArray = npt.NDArray[np.int64]
+_FIRST_CHARACTERS = 1.5
+"""For each token of the window, to begin with: as dense as numbers are. What then is missing is reckoned from these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,38 @@ def encode_files(
 
     Raises UsageError for a window of less than one token, DataError for a file that cannot be read.
     """
+    if max_tokens is not None and max_tokens < 1:
+        raise UsageError(f"max_tokens is {max_tokens}, lowest is 1.")
+    most = None if max_tokens is None else max_tokens // max(1, template.least_tokens) + 1
     for file in files:
-        for columns in read_columns(file):
-            shown = columns if max_tokens is None else _first_examples(columns, max_tokens // max(1, template.least_tokens))
-            cut = cut_to(template.encode_flat(shown), max_tokens)
-            yield Cut(cut.sequences, len(columns.outputs), cut.n_kept, cut.n_empty)
+        for columns in read_columns(file, most=most):
+            yield _cut_columns(columns, template, max_tokens)
+
+
+def _cut_columns(columns: EpisodeColumns, template: Template, max_tokens: int | None) -> Cut:
+    """Tokenises of each episode as many characters as will probably fill the window, and more where they do not."""
+    n_all = len(columns.outputs) + columns.n_left_out
+    if max_tokens is None:
+        return cut_to(template.encode_flat(columns), None)
+    n_characters = np.full(len(columns), _FIRST_CHARACTERS * max_tokens, dtype=np.float64)
+    while True:
+        shown, n_shown = _first_characters(columns, n_characters)
+        encoded = template.encode_flat(shown)
+        cut = cut_to(encoded, max_tokens)
+        wants_more = _is_full(cut.sequences, shown.n_examples) & (shown.n_examples < columns.n_examples)
+        if not wants_more.any():
+            return Cut(cut.sequences, n_all, cut.n_kept, cut.n_empty)
+        # by the characters a token has had so far, and at least as many again as it may take to see one more example
+        wanted = 1.2 * max_tokens * (n_shown + 1) / np.maximum(np.diff(encoded.starts), 1)
+        n_characters[wants_more] = np.maximum(wanted, 1.5 * n_shown + 64)[wants_more]
+
+
+def _is_full(sequences: FlatEncoded, n_examples: IntArray) -> npt.NDArray[np.bool_]:
+    """Of each episode, whether all its examples are in the sequence [episodes]."""
+    full = n_examples == 0
+    ends = sequences.starts[1:][np.diff(sequences.starts) > 0] - 1
+    full[np.diff(sequences.starts) > 0] = sequences.example_index[ends] + 1 == n_examples[np.diff(sequences.starts) > 0]
+    return full
 
 
 def cut_to(encoded: FlatEncoded, max_tokens: int | None) -> Cut:
@@ -81,14 +110,19 @@ def _example_ends(encoded: FlatEncoded, owner: IntArray) -> IntArray:
     return last[encoded.example_index[last] >= 0]
 
 
-def _first_examples(columns: EpisodeColumns, most: int) -> EpisodeColumns:
-    """At most so many of each episode."""
+def _first_characters(columns: EpisodeColumns, n_characters: npt.NDArray[np.float64]) -> tuple[EpisodeColumns, IntArray]:
+    """Of each episode the examples that begin within its first so many characters [episodes], and how many those have."""
     owner = np.repeat(np.arange(len(columns)), columns.n_examples)
-    number = np.arange(len(owner)) - (columns.n_examples.cumsum() - columns.n_examples)[owner]
-    stays = np.flatnonzero(number < most).tolist()
-    return EpisodeColumns(
+    sizes = np.fromiter(map(len, columns.outputs), dtype=np.int64, count=len(owner))
+    sizes += np.fromiter((0 if text is None else len(text) for text in columns.inputs), dtype=np.int64, count=len(owner))
+    before = sizes.cumsum() - sizes
+    first = (columns.n_examples.cumsum() - columns.n_examples)[owner]
+    stays = before - before[first] < n_characters[owner]
+    chosen = np.flatnonzero(stays).tolist()
+    shown = EpisodeColumns(
         descriptions=columns.descriptions,
-        n_examples=np.minimum(columns.n_examples, most),
-        outputs=[columns.outputs[i] for i in stays],
-        inputs=[columns.inputs[i] for i in stays],
+        n_examples=np.bincount(owner[stays], minlength=len(columns)),
+        outputs=[columns.outputs[i] for i in chosen],
+        inputs=[columns.inputs[i] for i in chosen],
     )
+    return shown, np.bincount(owner[stays], weights=sizes[stays], minlength=len(columns)).astype(np.int64)
