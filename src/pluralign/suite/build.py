@@ -28,6 +28,7 @@ from pluralign.files import UNFINISHED, hash_file, read_json, write_json_atomic
 from pluralign.runs import Run, RunConfig
 from pluralign.suite.card import Simulated, Source
 from pluralign.suite.parts import Part, write_parts
+from pluralign.suite.ratings_name import is_ratings_name, portable_name
 from pluralign.suite.reading import present_files
 from pluralign.suite.registry import source, source_of, task
 from pluralign.suite.sampler import draw_episodes
@@ -43,6 +44,8 @@ Shard = list[Part]
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    asked: str
+    """The name by which the task was asked for: its own, or that of a file of ratings."""
     task: str
     shard: int
     n_shards: int
@@ -103,7 +106,7 @@ def build(
 
 
 def _sources(tasks: Sequence[str]) -> dict[str, Source]:
-    if not tasks or len(set(tasks)) < len(tasks):
+    if not tasks or len({task(name).name for name in tasks}) < len(tasks):
         raise UsageError("build needs the names of one task or more, each once.")
     return {name: source_of(name) for name in tasks}
 
@@ -115,18 +118,18 @@ def _config(tasks: Sequence[str], seed: int, sources: dict[str, Source], data: P
         found = sources[name]
         for file, path in present_files(found, data, task(name)).items():
             inputs[f"{found.card.name}/{file}"] = str(path)
-    return RunConfig(command="suite build", arguments={"tasks": list(tasks)}, seed=seed, inputs=inputs)
+    return RunConfig(command="suite build", arguments={"tasks": [*map(portable_name, tasks)]}, seed=seed, inputs=inputs)
 
 
 def _jobs(name: str, found: Source, seed: int, out: Path, data: Path | None) -> list[_Job]:
     n_shards = min(N_SHARDS, found.card.units or N_SHARDS) if isinstance(found.card.access, Simulated) else 1
-    return [_Job(name, shard, n_shards, seed, out, data) for shard in range(n_shards)]
+    return [_Job(name, task(name).name, shard, n_shards, seed, out, data) for shard in range(n_shards)]
 
 
 def _tidy(run: Run, tasks: Sequence[str]) -> None:
     """Folders for the tasks, without what a killed process left unfinished; no manifest until there is a new one."""
     for name in tasks:
-        folder = run.folder / name
+        folder = run.folder / task(name).name
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -176,8 +179,9 @@ def _in_process(job: _Job) -> Shard | _Refusal:
 
 
 def _parts_of(job: _Job) -> Shard:
-    found = task(job.task)
-    strands = found.strands(_loaded(source_of(job.task).card.name, job.data_dir), job.seed)
+    found = task(job.asked)
+    name = job.asked if is_ratings_name(job.asked) else source_of(job.asked).card.name
+    strands = found.strands(_loaded(name, job.data_dir), job.seed)
     mine = itertools.islice(strands, job.shard, None, job.n_shards)
     return write_parts(job.out / job.task, str(job.shard), draw_episodes(found, mine, seed=job.seed))
 
@@ -192,11 +196,11 @@ def _loaded(source_name: str, data_dir: Path | None) -> Any:
 def _manifest(run: Run, tasks: Sequence[str], sources: dict[str, Source], jobs: Sequence[_Job], seed: int) -> dict[str, Any]:
     parts: dict[str, list[Part]] = {name: [] for name in tasks}
     for job in jobs:
-        parts[job.task] += read_json(run.folder / "steps" / f"{job.step}.json")
+        parts[job.asked] += read_json(run.folder / "steps" / f"{job.step}.json")
     return {
         "seed": seed,
         "inputs_sha256": run.config["inputs_sha256"],
-        "tasks": {name: _task_entry(name, sources[name], parts[name]) for name in tasks},
+        "tasks": {task(name).name: _task_entry(name, sources[name], parts[name]) for name in tasks},
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pluralign.suite.evaluation import Evaluation
 from pluralign.suite.task import Task
 
-__all__ = ["Access", "Card", "Hub", "Manual", "OnRequest", "Repository", "Simulated", "Source", "Url"]
+__all__ = ["Access", "Card", "Hub", "Local", "Manual", "OnRequest", "Repository", "Simulated", "Source", "Url"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,22 @@ class OnRequest:
         return self.instructions
 
 
-Access = Simulated | Hub | Repository | Url | Manual | OnRequest
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Files of the user's own, wherever they lie: a data folder has no say in it."""
+
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    """What a file is called, without its folder, to where it is."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(self.paths)
+
+    def how(self, file: str) -> str:
+        return "nowhere else: it is a file of your own"
+
+
+Access = Simulated | Hub | Repository | Url | Manual | OnRequest | Local
 """`files`: paths below the source's folder; `how(file)`: where to get one of them, for people."""
 
 
@@ -129,6 +144,8 @@ class Card:
         """How far the loader has been tried: one phrase."""
         if isinstance(self.access, Simulated):
             return "simulated: there is nothing to read"
+        if isinstance(self.access, Local):
+            return "a file of your own"
         return "run on the real file" if self.ran_on_real_file else "not run on the real file"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pluralign.errors import DataError, nearest_name
-from pluralign.suite.card import Card, Hub, Source
+from pluralign.suite.card import Card, Hub, Local, Source
 from pluralign.suite.evaluation import Evaluation
 from pluralign.suite.hub import HubFault, cached, fetch
 from pluralign.suite.task import Task
@@ -49,7 +49,7 @@ def require_file(card: Card, folder: Path | None, file: str) -> Path:
 
     A file of the hub that is not in the folder is taken from the hub, or from what was fetched from it before.
     """
-    path = None if folder is None else folder / file
+    path = _place(card, folder, file)
     if path is None or not path.exists():
         if not isinstance(card.access, Hub):
             why = "no such file" if path else "no data folder was given; pass --data-dir (in Python: data_dir=)"
@@ -72,9 +72,9 @@ def files_there(card: Card, folder: Path | None, files: Sequence[str] | None = N
 
 def find_file(source: Source, data_dir: Path | None, file: str) -> Path | None:
     """Where a file of the source is on this machine, if it is; nothing is fetched."""
-    folder = source.folder(data_dir)
-    if folder is not None and (folder / file).exists():
-        return folder / file
+    path = _place(source.card, source.folder(data_dir), file)
+    if path is not None and path.exists():
+        return path
     return cached(source.card.access, file) if isinstance(source.card.access, Hub) else None
 
 
@@ -101,14 +101,23 @@ def present_files(source: Source, data_dir: Path | None, task: Task | Evaluation
 
 def unusable(card: Card, folder: Path | None, file: str, faults: Sequence[str] | str) -> DataError:
     """The error about a file: what is wrong with it, then where to get it and where to put it."""
-    place = Path("DATA_DIR") / card.place if folder is None else folder
+    place = _place(card, folder, file) or Path("DATA_DIR") / card.place / file
     listed = [faults] if isinstance(faults, str) else [*faults[:_SHOWN]]
     if len(faults) > _SHOWN and not isinstance(faults, str):
         listed.append(f"and {len(faults) - _SHOWN:,} more")
-    advice = f"get it from {card.access.how(file)}; put it at {place / file}"
+    advice = f"get it from {card.access.how(file)}; put it at {place}"
+    if isinstance(card.access, Local):
+        advice = f"its place is {place}"
     if len(listed) == 1:
         return DataError(f"{card.name}: {file}", f"{listed[0]}; {advice}")
     return DataError(f"{card.name}: {file}", [*listed, advice])
+
+
+def _place(card: Card, folder: Path | None, file: str) -> Path | None:
+    """Where the file should be; None where no data folder was given."""
+    if isinstance(card.access, Local):
+        return card.access.paths[file]
+    return None if folder is None else folder / file
 
 
 def file_error(card: Card, folder: Path | None, file: str, error: Exception) -> DataError:
