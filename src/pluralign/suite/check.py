@@ -22,7 +22,7 @@ _WRAPPED = re.compile(r"\bnp\.(?:int|float|str|bool)\w*\(|\bnumpy\.|\barray\(\[|
 _SLOT = re.compile(r"\{[A-Za-z_]\w*\}|\{\}|%\(\w+\)s|(?<!\w)%[sd](?!\w)")
 _MISSING = ("nan", "NaN", "<NA>", "NaT")
 _SHOWN = 60
-TELLING = 4
+TELLING = 8
 """Two episodes of this many outputs, not all of them equal, should differ; shorter ones may agree by chance."""
 
 
