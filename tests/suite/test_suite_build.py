@@ -22,8 +22,9 @@ from pluralign.errors import DataError, RunError, UsageError
 from pluralign.files import hash_file
 from pluralign.suite import build as build_module
 from pluralign.suite import draw, parts, registry, task
-from pluralign.suite.build import N_SHARDS, build
+from pluralign.suite.build import build
 from pluralign.suite.parts import write_parts
+from pluralign.suite.shards import N_SHARDS
 from suite.samples import write_sample
 from suite.suite_data import write_all
 
@@ -83,8 +84,8 @@ def test_finished_parts_are_kept_and_lost_ones_made_again(tmp_path: Path, monkey
     (folder / "steps" / "flight.1.json").unlink()
     (folder / "flight" / ".pluralign-0.tmp").write_bytes(b"half")
     made = []
-    real = build_module._parts_of
-    monkeypatch.setattr(build_module, "_parts_of", lambda job: made.append(job.step) or real(job))
+    real = build_module.episodes_below
+    monkeypatch.setattr(build_module, "episodes_below", lambda shard, below: made.append(shard.step) or real(shard, below))
     build(SMALL, folder)
     assert made == ["flight.0", "flight.1", "coinflip.3"]
     assert _files(folder) == before
@@ -114,7 +115,7 @@ def test_a_manifest_is_gone_while_its_folder_is_being_mended(tmp_path: Path, mon
     folder = tmp_path / "suite"
     build(["flight"], folder)
     (folder / "flight" / "3-000.parquet").unlink()
-    monkeypatch.setattr(build_module, "_parts_of", lambda job: [][0])
+    monkeypatch.setattr(build_module, "episodes_below", lambda shard, below: [][0])
     with pytest.raises(IndexError):
         build(["flight"], folder)
     assert not (folder / "manifest.json").exists()

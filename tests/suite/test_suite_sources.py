@@ -30,7 +30,7 @@ def _outputs(episode: Episode) -> list[str]:
 
 def test_every_list_comes_ten_times_in_ten_orders(tmp_path: Path) -> None:
     write_sample("diffuse_distribution", tmp_path)
-    drawn = list(draw("diffuse_distribution", data_dir=tmp_path, description_share=1.0))
+    drawn = list(draw("diffuse_distribution", data_dir=tmp_path, description_share=1.0, keep_overlap=True))
     assert Counter(Counter(episode.unit for episode in drawn).values()) == {10: 27}
     numbers = [_outputs(episode) for episode in drawn if episode.unit == "numbers/rng-0"]
     assert all(sorted(outputs) == ["one", "three", "two"] for outputs in numbers)
@@ -62,8 +62,9 @@ def test_the_real_lists_have_the_published_lengths(data_dir: Path) -> None:
     sizes = Counter(len(elements) for _, elements in loaded.values())
     countries = {54: 1, 49: 1, 45: 1, 22: 1, 16: 2, 13: 1}  # one of the 16 are occupations with an M
     assert sizes == {200: 2, 7: 2, 31: 2, 30: 2, 210: 1, 81: 2, 5: 2, 50: 2, 15: 1, 25: 1, 10: 1, 100: 1, 18: 1, **countries}
-    drawn = list(draw("diffuse_distribution", data_dir=data_dir, description_share=1.0))
+    drawn = list(draw("diffuse_distribution", data_dir=data_dir, description_share=1.0, keep_overlap=True))
     assert len(drawn) == 270
+    assert len(list(draw("diffuse_distribution", data_dir=data_dir))) == 210, "without the answers of six evaluations"
     for episode in drawn:
         assert not re.search(r"[{}\n\u200b]", "".join(_outputs(episode)) + str(episode.description))
         assert len(set(_outputs(episode))) == len(episode.examples)

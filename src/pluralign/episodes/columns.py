@@ -75,7 +75,7 @@ def read_columns(path: str | os.PathLike[str], *, most: int | None = None) -> It
                 n_examples=rows["kept"].to_numpy().astype(np.int64),
                 outputs=examples["output"].to_list(),
                 inputs=examples["input"].to_list(),
-                n_left_out=int(rows["all"].sum() - rows["kept"].sum()),
+                n_left_out=int(rows["all"].sum()) - int(rows["kept"].sum()),
             )
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(str(file), f"it cannot be read as parquet of episodes: {str(error).splitlines()[0]}") from error

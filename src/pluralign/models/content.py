@@ -111,7 +111,7 @@ class TextTable:
         """Time for a new one: this has some tens of megabytes."""
         return len(self.ids) > _LARGE or len(self.lengths) > _LARGE // 8
 
-    def numbers(self, texts: Sequence[str | None]) -> npt.NDArray[np.int64]:
+    def numbers(self, texts: Sequence[str | None] | Sequence[str]) -> npt.NDArray[np.int64]:
         """The number of each text in this table, -1 for None; `learn` has to follow before their ids are there."""
         known = self._numbers
         found = [-1 if text is None else known.setdefault(text, len(known)) for text in texts]

@@ -56,7 +56,7 @@ class _Turns:
 
 def encode_columns(columns: EpisodeColumns, grammar: Grammar, texts: TextTable) -> FlatEncoded:
     """Every episode as tokens, equal to `Template.encode` on each; `texts` has the grammar's lead."""
-    outputs, inputs, descriptions = map(texts.numbers, (columns.outputs, columns.inputs, columns.descriptions))
+    outputs, inputs, descriptions = (texts.numbers(part) for part in (columns.outputs, columns.inputs, columns.descriptions))
     turns, turns_before = _turns(columns.n_examples, outputs, inputs, descriptions)
     texts.learn()
     fixed = [side[role] for side in (grammar.openings, grammar.first_openings) for role in ROLES]
@@ -86,7 +86,7 @@ def _turns(n_examples: IntArray, outputs: IntArray, inputs: IntArray, descriptio
     owner = np.repeat(np.arange(len(n_examples)), n_examples)
     first_example = n_examples.cumsum() - n_examples
     number = np.arange(len(outputs)) - first_example[owner]
-    per_episode = described + n_examples + np.bincount(owner, weights=asked, minlength=len(n_examples)).astype(np.int64)
+    per_episode: IntArray = described + n_examples + np.bincount(owner[asked], minlength=len(n_examples))
     before = np.concatenate([[0], per_episode.cumsum()])
     # an output stands behind all descriptions of episodes up to its own, all outputs before it and all inputs up to its own
     place = described.cumsum()[owner] + np.arange(len(outputs)) + asked.cumsum()
@@ -106,7 +106,8 @@ def _turns(n_examples: IntArray, outputs: IntArray, inputs: IntArray, descriptio
 def _gathered(lengths: IntArray, segments: IntArray, sizes: IntArray) -> IntArray:
     """Places in the table of all tokens of these segments [tokens]."""
     begins = lengths.cumsum() - lengths
-    return np.repeat(begins[segments] - (sizes.cumsum() - sizes), sizes) + np.arange(int(sizes.sum()))
+    shifts: IntArray = begins[segments] - (sizes.cumsum() - sizes)
+    return np.repeat(shifts, sizes) + np.arange(int(sizes.sum()))
 
 
 def _with_starts(body: FlatEncoded, grammar: Grammar) -> FlatEncoded:

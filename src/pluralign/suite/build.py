@@ -1,6 +1,6 @@
 """A suite in files: parquet parts of episodes for each task, and a manifest that is there only when all of them are.
 
-    config.json       what was asked: tasks, seed, hashes of the data
+    config.json       what was asked: tasks, seed, mixture, hashes of the data
     steps/            one file per finished shard
     TASK/S-000.parquet   part 0 of shard S: the strands whose number leaves the remainder S
     manifest.json     what came: counts and hashes of every part
@@ -11,65 +11,73 @@ it refuses to go on with another configuration. How many processes share the wor
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import functools
 import hashlib
-import itertools
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pluralign.errors import PluralignError, RunError, UsageError
+from pluralign.errors import RunError, UsageError
 from pluralign.files import UNFINISHED, hash_file, read_json, write_json_atomic
 from pluralign.runs import Run, RunConfig
-from pluralign.suite.card import Simulated, Source
+from pluralign.suite.card import Source
+from pluralign.suite.mixture import Amount, Mixture, mix
 from pluralign.suite.parts import Part, write_parts
-from pluralign.suite.ratings_name import is_ratings_name, portable_name
-from pluralign.suite.reading import present_files
-from pluralign.suite.registry import source, source_of, task
-from pluralign.suite.sampler import draw_episodes
+from pluralign.suite.ratings_name import portable_name
+from pluralign.suite.reading import missing_files, present_files
+from pluralign.suite.registry import source_of, task
+from pluralign.suite.shards import Shard, forget_data, shards_of, work_on
+from pluralign.suite.survey import Measure, SurveyShard, episodes_below, stock_of
 
-__all__ = ["N_SHARDS", "build"]
-
-N_SHARDS = 4
-"""Of a simulated task, unless it has fewer units; a task of files is one shard, since each shard would read them all."""
+__all__ = ["Plan", "build", "plan_build"]
 
 Tell = Callable[[str, int, int], None]
-Shard = list[Part]
+Plan = Mapping[str, Amount]
+"""Task to what is taken of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    asked: str
-    """The name by which the task was asked for: its own, or that of a file of ratings."""
-    task: str
-    shard: int
-    n_shards: int
+class _Asked:
+    """A build, but for where it goes."""
+
+    tasks: tuple[str, ...]
     seed: int
-    out: Path
     data_dir: Path | None
+    mixture: Mixture
+    measure: Measure | None
+    keep_overlap: bool
+    sources: Mapping[str, Source] = field(init=False)
 
-    @property
-    def step(self) -> str:
-        return f"{self.task}.{self.shard}"
+    def __post_init__(self) -> None:
+        """Raises UsageError for what cannot be asked."""
+        names = [task(name).name for name in self.tasks]
+        if not names or len(set(names)) < len(names):
+            raise UsageError("build needs the names of one task or more, each once.")
+        self.mixture.check_names(dict.fromkeys(names))
+        if self.mixture.by == "loss_tokens" and self.measure is None:
+            raise UsageError("a mixture by loss_tokens needs a tokenizer; pass one, or mix by sequences or outputs.")
+        object.__setattr__(self, "sources", {name: source_of(name) for name in self.tasks})
 
+    def shards(self) -> list[Shard]:
+        data, keep = self.data_dir, self.keep_overlap
+        return [one for name in self.tasks for one in shards_of(name, seed=self.seed, data_dir=data, keep_overlap=keep)]
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """A stated error on its way from another process, where its own constructor could not take it apart again."""
-
-    kind: type[PluralignError]
-    message: str
-    state: dict[str, Any]
-
-    def error(self) -> PluralignError:
-        made = self.kind.__new__(self.kind, self.message)
-        made.__dict__.update(self.state)
-        return made
+    def config(self) -> RunConfig:
+        """Data that are missing are found here, before a folder is made."""
+        inputs = {}
+        for name, found in self.sources.items():
+            for file, path in present_files(found, self.data_dir, task(name)).items():
+                inputs[f"{found.card.name}/{file}"] = str(path)
+        arguments = {
+            "tasks": [*map(portable_name, self.tasks)],
+            "keep_overlap": self.keep_overlap,
+            "mixture": _plain(self.mixture),
+            "measure": None if self.measure is None else self.measure.key(),
+        }
+        return RunConfig(command="suite build", arguments=arguments, seed=self.seed, inputs=inputs)
 
 
 def build(
@@ -78,58 +86,118 @@ def build(
     *,
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
+    mixture: Mixture | None = None,
+    measure: Measure | None = None,
+    keep_overlap: bool = False,
     n_processes: int = 1,
     tell: Tell | None = None,
+    show_plan: Callable[[Plan], None] | None = None,
 ) -> dict[str, Any]:
     """Draws these tasks into a folder; the manifest, which is also its manifest.json.
 
-    `data_dir` holds a folder for each source that has files. `tell` is told the task, the shards done and their number. With
-    more than one process, a script that calls this needs the usual `if __name__ == "__main__":`.
+    `data_dir` holds a folder for each source that has files. `mixture` says how much of each task is taken, all if not given;
+    where it leaves something out, all is drawn once before, to be measured, and `show_plan` is told what will be taken.
+    `measure` counts tokens (`tuning.TokenMeasure`). `keep_overlap`: with what is known to be an evaluation's own answers.
+    `tell` is told the task, the shards done and their number. With more than one process, a script that calls this needs the
+    usual `if __name__ == "__main__":`.
 
     Raises UsageError for tasks that are unknown, repeated or none; DataError for files that are missing or cannot be used,
     before anything is drawn where that can be seen; RunError for a folder that holds something else, or a full disk.
     """
-    sources = _sources(tasks)
-    data = None if data_dir is None else Path(data_dir)
-    with Run.open(out, _config(tasks, seed, sources, data)) as run, contextlib.ExitStack() as after:
-        after.callback(_loaded.cache_clear)  # a later build may find other data in the same place
-        jobs = [job for name in tasks for job in _jobs(name, sources[name], seed, run.folder, data)]
-        _tidy(run, tasks)
-        open_jobs = [job for job in jobs if not _is_finished(run, job)]
-        for done, (job, parts) in enumerate(_results(open_jobs, n_processes), len(jobs) - len(open_jobs) + 1):
-            run.step(job.step, functools.partial(list, parts))
+    asked = _asked(tasks, seed, data_dir, mixture, measure, keep_overlap=keep_overlap)
+    with Run.open(out, asked.config()) as run, contextlib.ExitStack() as after:
+        after.callback(forget_data)
+        shards = asked.shards()
+        plan = None
+        if not asked.mixture.takes_all:
+            plan = _planned(asked, shards, _surveyed(run, asked, shards, n_processes, tell))
+            if show_plan is not None:
+                show_plan(plan)
+        _tidy(run, [shard.task for shard in shards])
+        open_shards = [shard for shard in shards if not _is_finished(run, shard)]
+        write = _Write(run.folder, asked.measure, {name: amount.below for name, amount in (plan or {}).items()})
+        for done, (shard, parts) in enumerate(work_on(open_shards, write, n_processes), len(shards) - len(open_shards) + 1):
+            run.step(shard.step, functools.partial(list, parts))
             if tell is not None:
-                tell(job.task, done, len(jobs))
-        manifest = _manifest(run, tasks, sources, jobs, seed)
+                tell(shard.task, done, len(shards))
+        manifest = _manifest(run, asked, shards, plan)
         write_json_atomic(run.folder / "manifest.json", manifest)
     return manifest
 
 
-def _sources(tasks: Sequence[str]) -> dict[str, Source]:
-    if not tasks or len({task(name).name for name in tasks}) < len(tasks):
-        raise UsageError("build needs the names of one task or more, each once.")
-    return {name: source_of(name) for name in tasks}
+def plan_build(
+    tasks: Sequence[str],
+    *,
+    seed: int = 0,
+    data_dir: str | os.PathLike[str] | None = None,
+    mixture: Mixture | None = None,
+    measure: Measure | None = None,
+    keep_overlap: bool = False,
+    n_processes: int = 1,
+    tell: Tell | None = None,
+) -> Plan:
+    """What `build` would take of each task, counted by the mixture's measure; everything is drawn, nothing is written."""
+    asked = _asked(tasks, seed, data_dir, mixture, measure, keep_overlap=keep_overlap)
+    asked.config()
+    shards = asked.shards()
+    surveys = {}
+    try:
+        for done, (shard, survey) in enumerate(work_on(shards, SurveyShard(measure), n_processes), 1):
+            surveys[shard.step] = survey
+            if tell is not None:
+                tell(shard.task, done, len(shards))
+    finally:
+        forget_data()
+    return _planned(asked, shards, surveys)
 
 
-def _config(tasks: Sequence[str], seed: int, sources: dict[str, Source], data: Path | None) -> RunConfig:
-    """Data that are missing are found here, before a folder is made."""
-    inputs = {}
-    for name in tasks:
-        found = sources[name]
-        for file, path in present_files(found, data, task(name)).items():
-            inputs[f"{found.card.name}/{file}"] = str(path)
-    return RunConfig(command="suite build", arguments={"tasks": [*map(portable_name, tasks)]}, seed=seed, inputs=inputs)
+def _asked(
+    tasks: Sequence[str],
+    seed: int,
+    data_dir: str | os.PathLike[str] | None,
+    mixture: Mixture | None,
+    measure: Measure | None,
+    *,
+    keep_overlap: bool,
+) -> _Asked:
+    return _Asked(tuple(tasks), seed, None if data_dir is None else Path(data_dir), mixture or Mixture(), measure, keep_overlap)
 
 
-def _jobs(name: str, found: Source, seed: int, out: Path, data: Path | None) -> list[_Job]:
-    n_shards = min(N_SHARDS, found.card.units or N_SHARDS) if isinstance(found.card.access, Simulated) else 1
-    return [_Job(name, task(name).name, shard, n_shards, seed, out, data) for shard in range(n_shards)]
+def _plain(mixture: Mixture) -> dict[str, Any]:
+    return {
+        "by": mixture.by,
+        "total": mixture.total,
+        "cap": mixture.cap,
+        "caps": dict(sorted(mixture.caps.items())),
+        "weights": dict(sorted(mixture.weights.items())),
+    }
+
+
+_Survey = dict[str, list[float]]
+
+
+def _surveyed(run: Run, asked: _Asked, shards: Sequence[Shard], n_processes: int, tell: Tell | None) -> dict[str, _Survey]:
+    """Step to survey; those that are in the run folder already are not made again."""
+    names = {shard.step: f"{shard.step}.survey" for shard in shards}
+    missing = [shard for shard in shards if not (run.folder / "steps" / f"{names[shard.step]}.json").exists()]
+    for done, (shard, survey) in enumerate(work_on(missing, SurveyShard(asked.measure), n_processes), 1):
+        run.step(names[shard.step], functools.partial(dict, survey))
+        if tell is not None:
+            tell(shard.task, done, len(missing))
+    return {step: read_json(run.folder / "steps" / f"{name}.json") for step, name in names.items()}
+
+
+def _planned(asked: _Asked, shards: Sequence[Shard], surveys: Mapping[str, _Survey]) -> Plan:
+    by_task: dict[str, list[_Survey]] = {}
+    for shard in shards:
+        by_task.setdefault(shard.task, []).append(surveys[shard.step])
+    return mix({name: stock_of(several, asked.mixture.by) for name, several in by_task.items()}, asked.mixture)
 
 
 def _tidy(run: Run, tasks: Sequence[str]) -> None:
     """Folders for the tasks, without what a killed process left unfinished; no manifest until there is a new one."""
-    for name in tasks:
-        folder = run.folder / task(name).name
+    for name in dict.fromkeys(tasks):
+        folder = run.folder / name
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -139,9 +207,9 @@ def _tidy(run: Run, tasks: Sequence[str]) -> None:
     (run.folder / "manifest.json").unlink(missing_ok=True)
 
 
-def _is_finished(run: Run, job: _Job) -> bool:
+def _is_finished(run: Run, shard: Shard) -> bool:
     """Its step is there and so are its parts, byte by byte; else the step is removed, to be taken again."""
-    path = run.folder / "steps" / f"{job.step}.json"
+    path = run.folder / "steps" / f"{shard.step}.json"
     if not path.exists():
         return False
     parts = [(run.folder / part["file"], part["sha256"]) for part in read_json(path)]
@@ -151,62 +219,43 @@ def _is_finished(run: Run, job: _Job) -> bool:
     return False
 
 
-def _results(jobs: Sequence[_Job], n_processes: int) -> Iterator[tuple[_Job, Shard]]:
-    """Each job with its parts, as they are finished."""
-    if n_processes == 1 or len(jobs) < 2:
-        yield from ((job, _parts_of(job)) for job in jobs)
-        return
-    # spawned, not forked: a copy of a process with running threads may wait forever for a lock
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(n_processes, len(jobs)), mp_context=context) as pool:
-        # tasks of a single shard first: they are the longest, and nothing should wait for one at the end
-        waiting = {pool.submit(_in_process, job): job for job in sorted(jobs, key=lambda job: job.n_shards)}
-        try:
-            for future in concurrent.futures.as_completed(waiting):
-                found = future.result()
-                if isinstance(found, _Refusal):
-                    raise found.error()
-                yield waiting[future], found
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """The work of writing a shard."""
+
+    out: Path
+    measure: Measure | None
+    below: Mapping[str, float | None]
+
+    def __call__(self, shard: Shard) -> list[Part]:
+        episodes = episodes_below(shard, self.below.get(shard.task))
+        return write_parts(self.out / shard.task, str(shard.number), episodes, self.measure)
 
 
-def _in_process(job: _Job) -> Shard | _Refusal:
-    try:
-        return _parts_of(job)
-    except PluralignError as error:
-        return _Refusal(type(error), str(error), dict(error.__dict__))
-
-
-def _parts_of(job: _Job) -> Shard:
-    found = task(job.asked)
-    name = job.asked if is_ratings_name(job.asked) else source_of(job.asked).card.name
-    strands = found.strands(_loaded(name, job.data_dir), job.seed)
-    mine = itertools.islice(strands, job.shard, None, job.n_shards)
-    return write_parts(job.out / job.task, str(job.shard), draw_episodes(found, mine, seed=job.seed))
-
-
-@functools.lru_cache(maxsize=1)
-def _loaded(source_name: str, data_dir: Path | None) -> Any:
-    """Kept for the source's next task, which usually follows."""
-    found = source(source_name)
-    return found.load(found.folder(data_dir))
-
-
-def _manifest(run: Run, tasks: Sequence[str], sources: dict[str, Source], jobs: Sequence[_Job], seed: int) -> dict[str, Any]:
-    parts: dict[str, list[Part]] = {name: [] for name in tasks}
-    for job in jobs:
-        parts[job.asked] += read_json(run.folder / "steps" / f"{job.step}.json")
+def _manifest(run: Run, asked: _Asked, shards: Sequence[Shard], plan: Plan | None) -> dict[str, Any]:
+    parts: dict[str, list[Part]] = {}
+    for shard in shards:
+        parts.setdefault(shard.asked, []).extend(read_json(run.folder / "steps" / f"{shard.step}.json"))
+    entries = {}
+    for name, found in asked.sources.items():
+        entry = _task_entry(name, found, parts[name])
+        missing = missing_files(found, asked.data_dir, task(name))
+        amount = None if plan is None else plan[task(name).name]
+        taken = {} if amount is None else {"of_episodes": amount.of_sequences, "of_size": amount.of_size, "size": amount.size}
+        entries[task(name).name] = entry | taken | ({"missing_files": missing} if missing else {})
+    arguments = run.config["arguments"]
     return {
-        "seed": seed,
+        "seed": asked.seed,
         "inputs_sha256": run.config["inputs_sha256"],
-        "tasks": {task(name).name: _task_entry(name, sources[name], parts[name]) for name in tasks},
+        **{key: arguments[key] for key in ("keep_overlap", "mixture", "measure")},
+        "tasks": entries,
     }
 
 
 def _task_entry(name: str, found: Source, parts: Sequence[Part]) -> dict[str, Any]:
     made = task(name)
-    totals = {what: sum(part[what] for part in parts) for what in ("episodes", "outputs", "characters")}
+    counted = ("episodes", "outputs", "characters", "tokens", "loss_tokens")
+    totals = {what: sum(part[what] for part in parts) for what in counted if all(what in part for part in parts)}
     content = "".join(part["content_sha256"] for part in parts)
     return {
         "source": found.card.name,

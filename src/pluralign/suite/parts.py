@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pluralign.episodes import Episode
+from pluralign.episodes import Episode, columns_of
 from pluralign.errors import DataError
 from pluralign.files import atomic_write
+from pluralign.suite.survey import Measure
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,15 +30,16 @@ LARGEST = 8_000_000
 PER_EXAMPLE = 40
 """Characters that an example counts for beside its text, since objects take memory too."""
 Part = dict[str, Any]
-"""file, episodes, outputs, characters (of inputs and outputs), sha256 of the file, content_sha256 of the episodes."""
+"""file, episodes, outputs, characters (of inputs and outputs), tokens and loss_tokens if they are measured, sha256 of the file,
+content_sha256 of the episodes."""
 
 
-def write_parts(folder: Path, stem: str, episodes: Iterable[Episode]) -> list[Part]:
+def write_parts(folder: Path, stem: str, episodes: Iterable[Episode], measure: Measure | None = None) -> list[Part]:
     """Writes folder/STEM-000.parquet, STEM-001.parquet, ..., each whole or not at all; what is in them, in order.
 
     Raises DataError for an episode without examples, RunError where the disk refuses.
     """
-    return [_write_part(folder / f"{stem}-{n:03}.parquet", batch) for n, batch in enumerate(_batches(episodes))]
+    return [_write_part(folder / f"{stem}-{n:03}.parquet", batch, measure) for n, batch in enumerate(_batches(episodes))]
 
 
 def _batches(episodes: Iterable[Episode]) -> Iterator[list[Episode]]:
@@ -60,7 +62,7 @@ def _n_characters(episode: Episode) -> int:
     return len("".join([e.output for e in episode.examples])) + len("".join([e.input or "" for e in episode.examples]))
 
 
-def _write_part(path: Path, batch: Sequence[Episode]) -> Part:
+def _write_part(path: Path, batch: Sequence[Episode], measure: Measure | None) -> Part:
     packed = io.BytesIO()
     _frame(batch).write_parquet(packed)
     content = packed.getvalue()
@@ -71,9 +73,17 @@ def _write_part(path: Path, batch: Sequence[Episode]) -> Part:
         "episodes": len(batch),
         "outputs": sum(len(episode.examples) for episode in batch),
         "characters": sum(map(_n_characters, batch)),
+        **_tokens(batch, measure),
         "sha256": hashlib.sha256(content).hexdigest(),
         "content_sha256": hashlib.sha256("".join(episode.content_hash() for episode in batch).encode()).hexdigest(),
     }
+
+
+def _tokens(batch: Sequence[Episode], measure: Measure | None) -> dict[str, int]:
+    if measure is None:
+        return {}
+    tokens, losses = measure(columns_of(batch))
+    return {"tokens": int(tokens.sum()), "loss_tokens": int(losses.sum())}
 
 
 def _frame(batch: Sequence[Episode]) -> pl.DataFrame:

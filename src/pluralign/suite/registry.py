@@ -16,13 +16,14 @@ from pluralign.episodes import Episode
 from pluralign.errors import UsageError, nearest_name
 from pluralign.suite.card import Source
 from pluralign.suite.evaluation import Evaluation
+from pluralign.suite.known_overlap import is_left_out
 from pluralign.suite.ratings_name import is_ratings_name
 from pluralign.suite.ratings_task import source_of_file
 from pluralign.suite.reading import present_files
 from pluralign.suite.sampler import draw_episodes
-from pluralign.suite.task import Task
+from pluralign.suite.task import Strand, Task
 
-__all__ = ["SOURCES", "all_evaluations", "all_tasks", "draw", "evaluation", "read", "source", "source_of", "task"]
+__all__ = ["SOURCES", "all_evaluations", "all_tasks", "draw", "evaluation", "read", "source", "source_of", "strands_of", "task"]
 
 _HERE = "pluralign.suite.sources"
 SOURCES: dict[str, str] = {
@@ -158,14 +159,31 @@ def read(name: str, data_dir: Path | None = None) -> Any:
     return found.load(found.folder(data_dir))
 
 
+def strands_of(drawn: Task, loaded: Any, seed: int, *, keep_overlap: bool = False) -> Iterator[Strand]:
+    """The task's strands, made one by one, from what its source has read.
+
+    A training task goes without the units that are known to be an evaluation's own answers (`known_overlap`), unless they are
+    to be kept.
+    """
+    for strand in drawn.strands(loaded, seed):
+        if keep_overlap or drawn.split == "test" or is_left_out(drawn.name, strand.unit) is None:
+            yield strand
+
+
 def draw(
-    name: str, *, seed: int = 0, data_dir: Path | None = None, description_share: float | None = None
+    name: str,
+    *,
+    seed: int = 0,
+    data_dir: Path | None = None,
+    description_share: float | None = None,
+    keep_overlap: bool = False,
 ) -> Iterator[Episode]:
     """The episodes of a task, made one by one; `data_dir` holds a folder for each source that has files.
 
-    `description_share`: of the episodes, those that show their description, in place of the task's own. Raises UsageError for
-    an unknown task, DataError for files that are missing or cannot be used.
+    `description_share`: of the episodes, those that show their description, in place of the task's own. `keep_overlap`: with
+    what is known to be an evaluation's own answers. Raises UsageError for an unknown task, DataError for files that are
+    missing or cannot be used.
     """
     drawn = task(name)
-    strands = drawn.strands(read(name, data_dir), seed)
+    strands = strands_of(drawn, read(name, data_dir), seed, keep_overlap=keep_overlap)
     return draw_episodes(drawn, strands, seed=seed, description_share=description_share)

@@ -9,18 +9,21 @@ Everything is streamed: a file is read some thousand episodes at a time, and of 
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pluralign.episodes import EpisodeColumns, read_columns
 from pluralign.errors import UsageError
-from pluralign.models import FlatEncoded, Template
+from pluralign.models import FlatEncoded, Template, open_template, open_tokenizer
 
-__all__ = ["Cut", "cut_to", "encode_files"]
+__all__ = ["Cut", "TokenMeasure", "cut_to", "encode_files"]
 
 IntArray = npt.NDArray[np.int64]
 _FIRST_CHARACTERS = 1.5
@@ -56,6 +59,34 @@ def encode_files(
             yield _cut_columns(columns, template, max_tokens)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenMeasure:
+    """Counts tokens as a template would write them; opened in each process that counts."""
+
+    tokenizer: str
+    """A folder or hub id."""
+    template: str = "spectrum"
+    max_tokens: int | None = None
+    """Of a sequence; what does not fit is not counted."""
+
+    def __call__(self, columns: EpisodeColumns) -> tuple[IntArray, IntArray]:
+        """Tokens of each episode, and those that carry loss [episodes]."""
+        sequences = _cut_columns(columns, _opened(self.tokenizer, self.template), self.max_tokens).sequences
+        losses = np.concatenate([[0], sequences.is_loss.cumsum()])[sequences.starts]
+        return np.diff(sequences.starts), np.diff(losses)
+
+    def key(self) -> dict[str, Any]:
+        """What the counts depend on; the tokenizer by its content, wherever it lies."""
+        backend = _opened(self.tokenizer, self.template).content.backend
+        content = hashlib.sha256(backend.to_str().encode()).hexdigest()
+        return {"tokenizer_sha256": content, "template": self.template, "max_tokens": self.max_tokens}
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(tokenizer: str, template: str) -> Template:
+    return open_template(template, open_tokenizer(tokenizer))
+
+
 def _cut_columns(columns: EpisodeColumns, template: Template, max_tokens: int | None) -> Cut:
     """Tokenises of each episode as many characters as will probably fill the window, and more where they do not."""
     n_all = len(columns.outputs) + columns.n_left_out
@@ -76,10 +107,10 @@ def _cut_columns(columns: EpisodeColumns, template: Template, max_tokens: int | 
 
 def _is_full(sequences: FlatEncoded, n_examples: IntArray) -> npt.NDArray[np.bool_]:
     """Of each episode, whether all its examples are in the sequence [episodes]."""
-    full = n_examples == 0
-    ends = sequences.starts[1:][np.diff(sequences.starts) > 0] - 1
-    full[np.diff(sequences.starts) > 0] = sequences.example_index[ends] + 1 == n_examples[np.diff(sequences.starts) > 0]
-    return full
+    n_kept = np.zeros(len(n_examples), dtype=np.int64)
+    filled = np.diff(sequences.starts) > 0
+    n_kept[filled] = sequences.example_index[sequences.starts[1:][filled] - 1] + 1
+    return np.equal(n_kept, n_examples)
 
 
 def cut_to(encoded: FlatEncoded, max_tokens: int | None) -> Cut:
