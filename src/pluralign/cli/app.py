@@ -14,7 +14,7 @@ import cyclopts.config
 from cyclopts import App, ArgumentCollection, CycloptsError
 
 from pluralign import __version__
-from pluralign.cli import asking, cache
+from pluralign.cli import asking, cache, suite
 from pluralign.cli.printing import say
 from pluralign.cli.study import demo, inspect, study
 from pluralign.errors import PluralignError, UsageError
@@ -52,6 +52,12 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     app.command(asking.score)
     app.command(asking.sample)
     app.command(asking.show)
+    tasks = App("suite", help="Tasks to train and evaluate on: list them, show one, build them into files, check them.")
+    tasks.command(suite.list_tasks, name="list")
+    tasks.command(suite.show)
+    tasks.command(suite.build)
+    tasks.command(suite.check)
+    app.command(tasks)
     remembered = App("cache", help="Look at the answers of models that are remembered, or forget them.")
     remembered.command(cache.stats)
     remembered.command(cache.clear)
@@ -120,6 +126,7 @@ def _verbs(tokens: Sequence[str]) -> list[str]:
     known: dict[str, tuple[str, ...]] = {
         **dict.fromkeys(("study", "demo", "score", "sample", "show"), ()),
         "ratings": ("inspect",),
+        "suite": ("list", "show", "build", "check"),
         "cache": ("stats", "clear"),
     }
     if not tokens or tokens[0] not in known:

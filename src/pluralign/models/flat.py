@@ -86,8 +86,8 @@ def _turns(n_examples: IntArray, outputs: IntArray, inputs: IntArray, descriptio
     owner = np.repeat(np.arange(len(n_examples)), n_examples)
     first_example = n_examples.cumsum() - n_examples
     number = np.arange(len(outputs)) - first_example[owner]
-    per_episode: IntArray = described + n_examples + np.bincount(owner[asked], minlength=len(n_examples))
-    before = np.concatenate([[0], per_episode.cumsum()])
+    before = np.zeros(len(n_examples) + 1, dtype=np.int64)
+    before[1:] = (n_examples + described + np.bincount(owner[asked], minlength=len(n_examples))).cumsum()
     # an output stands behind all descriptions of episodes up to its own, all outputs before it and all inputs up to its own
     place = described.cumsum()[owner] + np.arange(len(outputs)) + asked.cumsum()
     n_turns = int(before[-1])
@@ -99,14 +99,14 @@ def _turns(n_examples: IntArray, outputs: IntArray, inputs: IntArray, descriptio
     at = before[:-1][described]
     role[at], text[at] = _DESCRIPTION, descriptions[described]
     is_first = np.zeros(n_turns, dtype=np.bool_)
-    is_first[before[:-1][per_episode > 0]] = True
+    is_first[before[:-1][np.diff(before) > 0]] = True
     return _Turns(role, text, example, is_loss, is_first), before
 
 
 def _gathered(lengths: IntArray, segments: IntArray, sizes: IntArray) -> IntArray:
     """Places in the table of all tokens of these segments [tokens]."""
-    begins = lengths.cumsum() - lengths
-    shifts: IntArray = begins[segments] - (sizes.cumsum() - sizes)
+    begins, before = lengths.cumsum() - lengths, sizes.cumsum() - sizes
+    shifts: IntArray = np.subtract(begins[segments], before)
     return np.repeat(shifts, sizes) + np.arange(int(sizes.sum()))
 
 

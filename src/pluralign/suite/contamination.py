@@ -28,9 +28,11 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from pluralign.episodes import Episode, Example
@@ -45,6 +47,8 @@ from pluralign.suite.evaluated import (
     telling_texts,
 )
 from pluralign.suite.known_overlap import KNOWN, is_left_out
+from pluralign.suite.ratings_name import is_ratings_name
+from pluralign.suite.registry import all_tasks, draw, task
 
 __all__ = [
     "KNOWN",
@@ -57,6 +61,7 @@ __all__ = [
     "evaluation_texts",
     "is_left_out",
     "overlap_lines",
+    "overlaps_of",
 ]
 
 Kind = Literal["exact", "near", "answers", "numerals"]
@@ -101,6 +106,19 @@ def check_overlap(train: Mapping[str, Iterable[Episode]], index: EvaluationIndex
     """
     found = [overlap for name, episodes in train.items() for overlap in _Scan(name, index).overlaps(episodes)]
     return sorted(found, key=lambda overlap: (overlap.train, overlap.evaluation, overlap.kind))
+
+
+def overlaps_of(
+    names: Sequence[str], *, seed: int = 0, data_dir: Path | None = None, limit: int | None = None
+) -> list[Overlap]:
+    """The same between the training tasks and the test tasks and evaluations among these names.
+
+    `limit`: episodes of each training task, and texts of each evaluation, at most. Raises UsageError for an unknown name,
+    DataError for files that are missing or cannot be used.
+    """
+    train = [name for name in names if is_ratings_name(name) or (name in all_tasks() and task(name).split == "train")]
+    index = EvaluationIndex(evaluation_texts([n for n in names if n not in train], data_dir, seed=seed, limit=limit), Limits())
+    return check_overlap({name: itertools.islice(draw(name, seed=seed, data_dir=data_dir), limit) for name in train}, index)
 
 
 def overlap_lines(overlaps: Iterable[Overlap]) -> list[str]:

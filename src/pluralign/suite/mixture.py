@@ -82,6 +82,10 @@ class Amount:
     below: float | None
     """Sequences whose number in the order is at most this are taken; None for all."""
 
+    def to_dict(self) -> dict[str, int]:
+        """The counts, ready for JSON."""
+        return {name: getattr(self, name) for name in ("sequences", "of_sequences", "size", "of_size")}
+
 
 def mix(stocks: Mapping[str, Stock], wanted: Mixture) -> dict[str, Amount]:
     """What is taken of each task. Raises UsageError for a cap or weight of a task that is not there."""
