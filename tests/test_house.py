@@ -46,6 +46,7 @@ VERBS = [
     (),
     *(("study",), ("demo",), ("ratings",), ("ratings", "inspect")),
     *(("score",), ("sample",), ("show",), ("cache",), ("cache", "stats"), ("cache", "clear")),
+    *(("suite",), ("suite", "list"), ("suite", "show"), ("suite", "build"), ("suite", "check")),
 ]
 
 FILES = sorted(SOURCE.rglob("*.py"))
