@@ -226,6 +226,20 @@ def test_other_faults_of_a_name(file: Path) -> None:
         list(draw(f"ratings:{file}?rating=lable"))
 
 
+def test_advice_to_pass_a_flag_says_how(tmp_path: Path) -> None:
+    """The readers speak of the command's flags, which a name has in another form."""
+    odd = tmp_path / "odd.csv"
+    odd.write_text("item,rater,mood\na,r,1\nb,r,2\n")
+    with pytest.raises(DataError, match=r"(?s)name it with --rating.*written as FLAG=VALUE: ratings:FILE\?rating="):
+        draw(f"ratings:{odd}")
+    assert len(list(draw(f"ratings:{odd}?rating=mood"))) == 1
+    twice = tmp_path / "twice.csv"
+    twice.write_text("item,rater,rating\na,r,1\nb,r,2\na,r,2\n")
+    with pytest.raises(DataError, match=r"(?s)--duplicates last.*written as FLAG=VALUE"):
+        draw(f"ratings:{twice}")
+    assert len(list(draw(f"ratings:{twice}?duplicates=first"))) == 1
+
+
 def test_a_missing_file_is_named_by_its_place(tmp_path: Path) -> None:
     name = f"ratings:{tmp_path}/none.csv?item_meta={tmp_path}/texts.csv"
     for data_dir in (None, tmp_path):

@@ -113,7 +113,7 @@ def test_toxicity_says_who_it_is_in_half_of_the_wordings(tmp_path: Path) -> None
         ("wBb2,1,-1", "wBb2,1,", "row 6: one of -1, 1 is needed, not None"),
         ("wBb2,1,-1", ",1,-1", "row 6: no rater"),
         ("wBb2,1,-1", "wBb2,9,-1", "row 6: '9' has no text"),
-        ("wBb2,1,-1", "wBb2,0,-1", "1 ratings repeat an (item, rater) pair"),
+        ("wBb2,1,-1", "wBb2,0,-1", "row 6: another rating of '0' by 'wBb2' came before"),
         ("wBb2,1,-1,American", "wBb2,1,-1,Asian", "'rater_race' differs between rows of the same rater_id"),
     ],
 )
@@ -123,6 +123,7 @@ def test_toxicity_faults(tmp_path: Path, old: str, new: str, message: str) -> No
     said = _refused("toxicity_perspective", tmp_path)
     assert message in said
     assert "put it at" in said
+    assert "--" not in said, "no command reads this file with flags"
 
 
 @pytest.mark.data

@@ -416,22 +416,27 @@ def test_habermas_individual_has_agreement_and_opinion_of_those_who_gave_both(tm
     drawn = _drawn("habermas_individual", tmp_path)
     people = {str(episode.unit): _answers([episode]) for episode in drawn}
     assert set(people) == {f"w{n}" for n in range(6)}, "not the bot, nobody, or whoever gave no opinion"
-    trains = '{"question": "Should trains be free?", "statement": "Trains should be free."}'
-    assert json.loads(people["w0"][trains]) == {"agreement": "Agree", "opinion": 'Opinion 0: "free", naturally.\nYes, really.'}
-    grazing = '{"question": "Should goats, or sheep,\\ngraze in parks?", "statement": "They should graze in parks."}'
+    trains = '{"question.text": "Should trains be free?", "statement": "Trains should be free."}'
+    assert json.loads(people["w0"][trains]) == {
+        "ratings.agreement": "Agree",
+        "opinion.text": 'Opinion 0: "free", naturally.\nYes, really.',
+    }
+    grazing = '{"question.text": "Should goats, or sheep,\\ngraze in parks?", "statement": "They should graze in parks."}'
     assert set(people["w0"]) <= {trains, grazing}
     assert set(people["w1"]) == {trains}, "of the other question there is no opinion"
-    assert people["w5"][trains].startswith('{"agreement": "Disagree", "opinion": "Opinion 5')
+    assert people["w5"][trains].startswith('{"ratings.agreement": "Disagree", "opinion.text": "Opinion 5')
 
 
 def test_habermas_categorical_takes_the_first_rating_before_the_discussion(tmp_path: Path) -> None:
     drawn = _drawn("habermas_individual_categorical", tmp_path)
     people = {str(episode.unit): _answers([episode]) for episode in drawn}
     assert set(people) == {f"w{n}" for n in range(7)}
-    trains = '{"question": "Should trains be free?", "statement": "Trains should be free."}'
+    trains = '{"question.text": "Should trains be free?", "statement": "Trains should be free."}'
     outputs = [people[f"w{n}"].get(trains) for n in range(2, 7)]
     assert outputs == ["Strongly agree", "Neutral", "Somewhat disagree", "Disagree", None]
-    assert people["w6"] == {'{"question": "Should cafés close at ten?", "statement": "Cafés should close at ten."}': "Agree"}
+    assert people["w6"] == {
+        '{"question.text": "Should cafés close at ten?", "statement": "Cafés should close at ten."}': "Agree"
+    }
     study = habermas.load(tmp_path / "habermas")
     of_w0 = study.people(0, "any", with_opinion=False)["w0"]
     assert [(one.question_id, one.label) for one in of_w0] == [("S1", "Agree"), ("S2", "Somewhat agree")]

@@ -237,7 +237,8 @@ def test_scores_of_a_person_who_has_an_id(tmp_path: Path) -> None:
     assert _pairs(drawn["w1"]) == {(comments[n], str(n)) for n in range(4)}, "a blank comment is left out"
     assert _pairs(drawn["w2"]) == {(comments[n], str(4 - n)) for n in range(4)}
     assert _pairs(drawn["w3"]) == {("Only one person saw this.", "2")}
-    assert drawn["w1"].description == "How toxic one person finds comments from the internet: 0 is not at all, 4 is the most."
+    said = "How toxic one person finds comments from the internet, from 0 (not at all) to 4 (extremely)."
+    assert drawn["w1"].description == said
     assert drawn["w1"].options == ("0", "1", "2", "3", "4")
     assert drawn["w2"].attributes["uses_media_news"] is False
     assert "race" not in drawn["w2"].attributes
@@ -312,19 +313,45 @@ def test_comments_of_another_shape_are_named(tmp_path: Path, row: dict[str, Any]
 def test_answers_of_a_respondent(tmp_path: Path) -> None:
     write_sample("opinionqa", tmp_path)
     drawn = _by_unit(opinionqa.INDIVIDUAL, tmp_path)
-    assert list(drawn) == [f"W{wave} row {row}" for wave in (26, 54) for row in (1, 2, 3)], "the fourth was asked nothing"
+    assert [unit.split("/")[0] for unit in drawn] == ["W26"] * 3 + ["W54"] * 3, "the fourth was asked nothing"
     tea = "Do you drink tea, coffee, or both?\nA: Tea\nB: Coffee\nC: Both\nD: Refused"
     rain = "Do you like rain, even a café's\nrain?\nA: Yes, always\nB: No\nC: Refused"
     cat = "Which of these do you have? A cat\nA: Not selected\nB: A cat"
-    assert _pairs(drawn["W26 row 1"]) == {(tea, "A"), (rain, "A"), (cat, "B")}
-    assert _pairs(drawn["W26 row 2"]) == {(tea, "C"), (rain, "C")}, "a question that was not asked is left out"
-    assert _pairs(drawn["W54 row 3"]) == {(tea, "B"), (rain, "B"), (cat, "A")}
-    assert drawn["W26 row 1"].options == ("A", "B", "C", "D")
-    known = drawn["W26 row 1"].attributes
-    assert known["age"] == "18-29"
-    assert known["education"] == "Associate's degree"
-    assert len(known) == 12
-    assert "age" not in drawn["W26 row 2"].attributes, "Refused is no age"
+    first, second, third = list(drawn.values())[:3]
+    assert _pairs(first) == {(tea, "A"), (rain, "A"), (cat, "B")}
+    assert _pairs(second) == {(tea, "C"), (rain, "C")}, "a question that was not asked is left out"
+    assert _pairs(third) == {(tea, "B"), (rain, "B"), (cat, "A")}
+    assert first.options == ("A", "B", "C", "D")
+    assert first.attributes["age"] == "18-29"
+    assert first.attributes["education"] == "Associate's degree"
+    assert len(first.attributes) == 12
+    assert "age" not in second.attributes, "Refused is no age"
+
+
+def test_the_order_of_respondents_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of three people of each survey: the same ones, with the same episodes, from the file turned round."""
+    monkeypatch.setattr(opinionqa, "N_PEOPLE", 2)
+    folder = write_sample("opinionqa", tmp_path)
+    drawn = _by_unit(opinionqa.INDIVIDUAL, tmp_path)
+    assert len(drawn) == 4
+    for wave in opinionqa_sample.WAVES:
+        write_csv(opinionqa_sample.folder_of(folder, wave) / "responses.csv", opinionqa_sample.responses(wave)[::-1])
+    assert _by_unit(opinionqa.INDIVIDUAL, tmp_path) == drawn
+
+
+def test_a_key_of_several_questions_tells_of_none(tmp_path: Path) -> None:
+    """TEA_W26 stands for two questions; both are questions of the survey, but nobody's answer is known."""
+    folder = opinionqa_sample.folder_of(write_sample("opinionqa", tmp_path), 26)
+    rows = opinionqa_sample.questions(26)
+    write_csv(folder / "info.csv", [*rows, {**rows[0], "question": "Do you drink tea at night?"}, rows[1]])
+    drawn = _by_unit(opinionqa.INDIVIDUAL, tmp_path)
+    asked = {str(text).split("\n")[0] for unit in drawn if unit.startswith("W26") for text, _ in _pairs(drawn[unit])}
+    assert asked == {"Do you like rain, even a café's", "Which of these do you have? A cat"}, (
+        "a row that comes twice is one question"
+    )
+    texts = [text.split("\n")[0] for text in _outputs(_by_unit(opinionqa.QUESTIONS, tmp_path)["W26"])]
+    assert len(texts) == 4
+    assert {"Do you drink tea, coffee, or both?", "Do you drink tea at night?"} < set(texts)
 
 
 def test_three_properties_in_ten_are_left_out_of_the_description(tmp_path: Path) -> None:
@@ -373,7 +400,6 @@ def test_surveys_that_are_missing_are_gone_without(tmp_path: Path) -> None:
         ("info", 1, {"references": "['Yes', 'Yes']"}, "row 2: references must be a list"),
         ("info", 1, {"references": None}, "row 2: references must be a list"),
         ("info", 1, {"question": None}, "row 2: key and question are needed"),
-        ("info", 1, {"key": "TEA_W26"}, "the key 'TEA_W26' comes 2 times"),
         ("info", 1, {"key": "SUN_W26"}, "there is no such column: 'SUN_W26'"),
         ("metadata", 1, {"key": "YEARS"}, "a row for AGE with a list of texts in 'options' is needed"),
         ("metadata", 1, {"options": "18"}, "a row for AGE with a list of texts in 'options' is needed"),
@@ -423,7 +449,7 @@ def test_answers_to_the_world_values_survey(tmp_path: Path) -> None:
     assert drawn["20070001"].options == ("A", "B", "C")
     assert drawn["32070001"].attributes == {"country": "Argentina", "language": "Spanish; Castilian"}, "town: not asked"
     assert drawn["32070003"].attributes == {}
-    assert drawn["32070003"].description == "One respondent's answers: the letter of an option."
+    assert drawn["32070003"].description == "One respondent's answer to each question: the letter of an option."
 
 
 @needs_pyreadstat
@@ -437,7 +463,7 @@ def test_a_respondent_is_described_in_one_wording_of_two(tmp_path: Path) -> None
         if episode.unit == "20070001"
     ]
     assert set(said) == {
-        "One respondent's answers: the letter of an option.",
+        "One respondent's answer to each question: the letter of an option.",
         "The same person answers each question of a survey on values with the letter of an option. About the person: "
         '{"country": "Andorra", "town": "AD: La Peña, upper", "language": "Catalan"}',
     }

@@ -17,9 +17,9 @@ from pluralign.suite.registry import SOURCES
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
 TOP = """# All tasks and evaluations
 
-Made from the cards by `tests/suite/test_suite_page.py`. *Real* says whether the loader has read the real files; where it has not,
-it is written against their documented shape and tested on made-up rows. What an output is, citation, licence, chance level and
-known problems: `pluralign suite show TASK`. How they are drawn: [suite.md](suite.md).
+Made from the cards by `tests/suite/test_suite_page.py`. *Real* says whether the loader has read the real files; where it has
+not, it is written against their documented shape and tested on made-up rows. What an output is, citation, licence, chance level
+and known problems: `pluralign suite show TASK`. How they are drawn: [suite.md](suite.md).
 """
 
 

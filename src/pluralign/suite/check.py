@@ -193,7 +193,8 @@ def _text_faults(text: str, *, closed: bool) -> Iterator[tuple[str, str]]:
         except ValueError:
             yield "a text looks like JSON and is none", text
         else:
-            yield from (("a missing value is printed", text) for part in _leaves(value) if part in _MISSING or part is None)
+            missing = (part is None or part in _MISSING or part != part for part in _leaves(value))  # NaN differs from itself
+            yield from (("a missing value is printed", text) for found in missing if found)
 
 
 def _leaves(value: object) -> Iterator[object]:
