@@ -19,14 +19,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pluralign.suite import draw, source, task
+from pluralign.suite import all_tasks, draw, source, task
 from pluralign.suite.registry import SOURCES
 from pluralign.suite.sources import normal
 from pluralign.suite.task import Strand
-from suite.suite_data import write_all
+from suite.suite_data import WITH_FILES, write_all
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "suite.json"
-SIMULATED = [name for name in SOURCES if not source(name).card.access.files]
+LAWS = [name for name in SOURCES if source(name).tasks and not source(name).card.access.files and name != "simulated_people"]
+"""Sources of one task of their own name, drawn from a law."""
+PEOPLE = ["simulated_ratings", "simulated_profile", "simulated_population", "simulated_values"]
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 FEW = 40
 
@@ -45,14 +47,14 @@ def _numbers(text: str) -> list[float]:
 
 
 def test_there_are_sixteen() -> None:
-    assert len(SOURCES) >= 16
-    assert len(SIMULATED) == 13
+    assert len(LAWS) + len(WITH_FILES) == 16
+    assert {name for name, one in all_tasks().items() if one.kind == "synthetic"} == {*LAWS, *WITH_FILES, *PEOPLE}
 
 
 # parameters
 
 
-@pytest.mark.parametrize("name", sorted({*SIMULATED} - {"cards", "flight"}))
+@pytest.mark.parametrize("name", sorted({*LAWS} - {"cards", "flight"}))
 def test_no_two_strands_have_the_same_parameters(name: str) -> None:
     """Fault 1: 499 of 500 published sequences of poisson and geometric were the same."""
     drawn = [tuple(strand.attributes.items()) for strand in _strands(name)]
@@ -181,7 +183,7 @@ def _texts(name: str, data_dir: Path, n: int) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("name", [*SIMULATED, "babynames", "diffuse_distribution", "helpsteer"])
+@pytest.mark.parametrize("name", [*LAWS, *WITH_FILES, *PEOPLE])
 def test_texts_hold_plain_numbers_and_no_open_slot(name: str, made_up: Path) -> None:
     """Fault 9: np.int64(3), nan, None, a slot of a template that nothing was put into."""
     for text in _texts(name, made_up, FEW):
@@ -196,7 +198,7 @@ def test_what_looks_like_json_is_json(name: str, made_up: Path) -> None:
             json.loads(part)
 
 
-@pytest.mark.parametrize("name", [*SIMULATED, "babynames", "diffuse_distribution", "helpsteer"])
+@pytest.mark.parametrize("name", [*LAWS, *WITH_FILES, *PEOPLE])
 def test_golden_hashes_of_the_first_episodes(name: str, made_up: Path) -> None:
     found = [episode.content_hash() for episode in itertools.islice(draw(name, data_dir=made_up), 3)]
     known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}

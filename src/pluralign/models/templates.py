@@ -65,6 +65,10 @@ class Template:
         self._end_is_control = content.control_ids.issuperset(layout.end_ids)
         self._end_text = content.decode(layout.end_ids)
 
+    def twin(self) -> Template:
+        """The same template with a memory of its own, for another thread."""
+        return Template(self.name, self._layout, self.content)
+
     @property
     def end_ids(self) -> tuple[int, ...]:
         """What ends an output: scored with it, and where sampling stops."""

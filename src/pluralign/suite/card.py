@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pluralign.suite.evaluation import Evaluation
 from pluralign.suite.task import Task
@@ -25,18 +26,19 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Data files of a data set of the Hugging Face hub, at one commit; never its scripts. `suite.hub` fetches them."""
+    """Data files of a data set of the Hugging Face hub, never its scripts. `suite.hub` fetches them."""
 
     repo: str
     files: tuple[str, ...]
     revision: str | None
-    """The commit; None where it could not be looked up, so that the branch `main` is taken: a build records what it got."""
+    """A commit. Where none could be looked up, a branch, or None for `main`: a build records what it got."""
     gated: bool = False
     """Its terms have to be accepted there first."""
 
     def how(self, file: str) -> str:
         terms = " (accept its terms there first)" if self.gated else ""
-        return f"https://huggingface.co/datasets/{self.repo}/resolve/{self.revision or 'main'}/{file}{terms}"
+        revision = quote(self.revision or "main", safe="")  # a branch such as refs/convert/parquet is one part of the address
+        return f"https://huggingface.co/datasets/{self.repo}/resolve/{revision}/{quote(file)}{terms}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,13 @@ Everything is streamed: a file is read some thousand episodes at a time, and of 
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import functools
 import hashlib
+import itertools
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,18 +49,30 @@ class Cut:
 
 
 def encode_files(
-    files: Iterable[str | os.PathLike[str]], template: Template, *, max_tokens: int | None = None
+    files: Iterable[str | os.PathLike[str]], template: Template, *, max_tokens: int | None = None, n_threads: int = 2
 ) -> Iterator[Cut]:
     """The episodes of these parquet files in order, some thousand at a time, each cut to `max_tokens`.
 
-    Raises UsageError for a window of less than one token, DataError for a file that cannot be read.
+    Tokenising, reading and what numpy does in one thread go on beside what Python does in another; how many there are changes
+    nothing that comes. Raises UsageError for a window of less than one token, DataError for a file that cannot be read.
     """
     if max_tokens is not None and max_tokens < 1:
         raise UsageError(f"max_tokens is {max_tokens}, lowest is 1.")
     most = None if max_tokens is None else max_tokens // max(1, template.least_tokens) + 1
-    for file in files:
-        for columns in read_columns(file, most=most):
-            yield _cut_columns(columns, template, max_tokens)
+    own = threading.local()
+
+    def cut(columns: EpisodeColumns) -> Cut:
+        if not hasattr(own, "template"):
+            own.template = template.twin()
+        return _cut_columns(columns, own.template, max_tokens)
+
+    batches = (columns for file in files for columns in read_columns(file, most=most))
+    with concurrent.futures.ThreadPoolExecutor(n_threads) as pool:
+        waiting = collections.deque(pool.submit(cut, columns) for columns in itertools.islice(batches, n_threads + 1))
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(pool.submit(cut, columns) for columns in itertools.islice(batches, 1))
+            yield done
 
 
 @dataclass(frozen=True, slots=True)
