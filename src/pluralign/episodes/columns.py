@@ -53,10 +53,10 @@ def columns_of(episodes: Sequence[Episode]) -> EpisodeColumns:
     )
 
 
-def read_columns(path: str | os.PathLike[str], *, most: int | None = None) -> Iterator[EpisodeColumns]:
+def read_columns(path: str | os.PathLike[str], *, most: int | None = None, skip: int = 0) -> Iterator[EpisodeColumns]:
     """The episodes of a parquet file, some thousand at a time; of each at most the first `most` examples.
 
-    Raises DataError for a file that is none.
+    `skip`: so many times as many that were read before are left out. Raises DataError for a file that is none.
     """
     import polars as pl
 
@@ -65,7 +65,7 @@ def read_columns(path: str | os.PathLike[str], *, most: int | None = None) -> It
         lists = pl.col("examples") if most is None else pl.col("examples").list.head(most)
         columns = ("description", lists, lists.list.len().alias("kept"), pl.col("examples").list.len().alias("all"))
         lazy = pl.scan_parquet(file).select(columns)
-        for start in itertools.count(0, _ROWS):
+        for start in itertools.count(skip * _ROWS, _ROWS):
             rows = lazy.slice(start, _ROWS).collect()
             if rows.is_empty():
                 return

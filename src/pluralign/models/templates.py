@@ -13,6 +13,8 @@ Source: Sorensen et al. 2025, Spectrum Tuning (arXiv 2510.06084), for the format
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -64,6 +66,13 @@ class Template:
         self._texts: TextTable | None = None
         self._end_is_control = content.control_ids.issuperset(layout.end_ids)
         self._end_text = content.decode(layout.end_ids)
+
+    def key(self) -> dict[str, str]:
+        """What its tokens depend on, wherever the tokenizer lies: its content, and how an episode is written with it."""
+        probe = Episode("", (Example("a", "b"), Example("c"), Example("d", "e")), description="f")
+        written = [self._layout.pieces(probe), self._layout.pieces(dataclasses.replace(probe, description=None))]
+        parts = {"tokenizer": self.content.backend.to_str(), "written": repr(written)}
+        return {"template": self.name} | {f"{k}_sha256": hashlib.sha256(v.encode()).hexdigest() for k, v in parts.items()}
 
     def twin(self) -> Template:
         """The same template with a memory of its own, for another thread."""

@@ -1,5 +1,6 @@
 """Training on episodes: cross-entropy on their outputs. So far: how episodes become sequences of tokens."""
 
 from pluralign.tuning.encode import Cut, TokenMeasure, cut_to, encode_files
+from pluralign.tuning.store import EncodedStore, encode_once, open_store
 
-__all__ = ["Cut", "TokenMeasure", "cut_to", "encode_files"]
+__all__ = ["Cut", "EncodedStore", "TokenMeasure", "cut_to", "encode_files", "encode_once", "open_store"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import functools
-import hashlib
 import itertools
 import os
 import threading
@@ -49,12 +48,17 @@ class Cut:
 
 
 def encode_files(
-    files: Iterable[str | os.PathLike[str]], template: Template, *, max_tokens: int | None = None, n_threads: int = 2
+    files: Iterable[str | os.PathLike[str]],
+    template: Template,
+    *,
+    max_tokens: int | None = None,
+    n_threads: int = 2,
+    skip: int = 0,
 ) -> Iterator[Cut]:
     """The episodes of these parquet files in order, some thousand at a time, each cut to `max_tokens`.
 
     Tokenising, reading and what numpy does in one thread go on beside what Python does in another; how many there are changes
-    nothing that comes. Raises UsageError for a window of less than one token, DataError for a file that cannot be read.
+    nothing that comes. `skip`: of each file what would come first is left out. Raises UsageError for a window of less than one token, DataError for a file that cannot be read.
     """
     if max_tokens is not None and max_tokens < 1:
         raise UsageError(f"max_tokens is {max_tokens}, lowest is 1.")
@@ -66,7 +70,7 @@ def encode_files(
             own.template = template.twin()
         return _cut_columns(columns, own.template, max_tokens)
 
-    batches = (columns for file in files for columns in read_columns(file, most=most))
+    batches = (columns for file in files for columns in read_columns(file, most=most, skip=skip))
     with concurrent.futures.ThreadPoolExecutor(n_threads) as pool:
         waiting = collections.deque(pool.submit(cut, columns) for columns in itertools.islice(batches, n_threads + 1))
         while waiting:
@@ -93,9 +97,7 @@ class TokenMeasure:
 
     def key(self) -> dict[str, Any]:
         """What the counts depend on; the tokenizer by its content, wherever it lies."""
-        backend = _opened(self.tokenizer, self.template).content.backend
-        content = hashlib.sha256(backend.to_str().encode()).hexdigest()
-        return {"tokenizer_sha256": content, "template": self.template, "max_tokens": self.max_tokens}
+        return _opened(self.tokenizer, self.template).key() | {"max_tokens": self.max_tokens}
 
 
 @functools.lru_cache(maxsize=2)
