@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from pluralign.errors import DataError
+from pluralign.suite import reading
 from pluralign.suite.card import Access, Card, Hub, Manual, OnRequest, Repository, Simulated, Source, Url
 from pluralign.suite.reading import (
     files_there,
@@ -216,3 +217,39 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     for read in readers:
         with pytest.raises(DataError, match=f"cannot be read: .*{ADVICE}"):
             read(CARD, tmp_path, "votes.csv")
+
+
+# tables that are larger than what is held
+
+
+@pytest.mark.parametrize("what", [name for name in BAD if name != "an empty file"])
+def test_large_tables_that_cannot_be_read(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_HELD", 0)
+    content, message = BAD[what]
+    (tmp_path / "votes.csv").write_bytes(content)
+    message = message.replace("line 3: byte", "byte").replace("a quote cut short", "line 3").replace("utf-8", "utf-8.*")
+    with pytest.raises(DataError, match=rf"(?s)votes: votes\.csv: .*{message}.*{ADVICE}"):
+        read_csv(CARD, tmp_path, "votes.csv", ["item", "vote"])
+
+
+@pytest.mark.parametrize("name", ["votes.csv", "votes.csv.gz"])
+def test_large_tables_are_read_as_small_ones(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "z" * 200_000  # longer than the csv module likes
+    rows = [f'"item {i}, ""so"" called\nü",{i % 3 or ""},{long if i == 7 else i}' for i in range(50)]
+    content = ("\ufeffitem,vote,more\n" + "\n".join(rows) + "\n\n").encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    for columns in (["item", "vote"], ["more", "item"]):
+        small = read_csv(CARD, tmp_path, name, columns)
+        with monkeypatch.context() as patch:
+            patch.setattr(reading, "_HELD", 0)
+            patch.setattr(reading, "_ROWS", 7)
+            large = read_csv(CARD, tmp_path, name, columns)
+        assert large.equals(small)
+        assert large.height == 50
+        assert large.schema == small.schema
+    tail = "\n".join([*rows[:3], "short,1"])
+    (tmp_path / "votes.csv").write_text(f"item,vote,more\n{tail}\n")
+    for held in (0, 2**30):
+        monkeypatch.setattr(reading, "_HELD", held)
+        with pytest.raises(DataError, match="2 fields, the header has 3"):
+            read_csv(CARD, tmp_path, "votes.csv", ["item"])

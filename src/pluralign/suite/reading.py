@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 _SHOWN = 10
+_HELD = 64 * 2**20
+"""Bytes up to which a table is read whole, which is several times as quick and names all faults at once."""
+_HEAD, _ROWS = 2**16, 2**16
 
 
 def require_file(card: Card, folder: Path | None, file: str) -> Path:
@@ -152,6 +155,9 @@ def read_csv(card: Card, folder: Path | None, file: str, columns: Sequence[str],
     """
     from pluralign.ratings.readers.delimited import read_delimited
 
+    path = require_file(card, folder, file)
+    if path.is_file() and path.stat().st_size > _HELD:
+        return _stream_csv(card, folder, file, columns, encoding)
     text = read_text(card, folder, file, encoding=encoding)
     try:
         table, _ = read_delimited(text, file)
@@ -159,6 +165,44 @@ def read_csv(card: Card, folder: Path | None, file: str, columns: Sequence[str],
         raise unusable(card, folder, file, error.faults) from error
     _check_columns(card, folder, file, columns, table.columns)
     return table.select(columns)
+
+
+def _stream_csv(card: Card, folder: Path | None, file: str, columns: Sequence[str], encoding: str) -> pl.DataFrame:
+    """The same of a file that is too large to be held; only the columns that are wanted are."""
+    import polars as pl
+
+    from pluralign.ratings.readers.delimited import iter_delimited
+
+    path = require_file(card, folder, file)
+    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+    parts, batch = [pl.DataFrame(schema=dict.fromkeys(columns, pl.String))], []
+    schema = dict.fromkeys(columns, pl.String)
+    try:
+        with path.open("rb") as raw:
+            _refuse_stand_in(card, folder, file, raw.read(4096))
+        with (
+            gzip.open(path, "rt", encoding=encoding, newline="")
+            if path.suffix == ".gz"
+            else path.open(encoding=encoding, newline="") as lines
+        ):
+            head = lines.read(_HEAD)
+            lines.seek(0)
+            for row in iter_delimited(lines, head, file, columns):
+                batch.append([field or None for field in row])
+                if len(batch) == _ROWS:
+                    parts.append(pl.DataFrame(batch, schema=schema, orient="row"))
+                    batch = []
+    except KeyError as error:
+        missing, there = error.args
+        raise unusable(card, folder, file, f"there is no such column: {nearest_name(missing, there)}") from error
+    except DataError as error:
+        raise unusable(card, folder, file, error.faults) from error
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise unusable(card, folder, file, f"byte 0x{byte:02x} is not {encoding}, in which it should be") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise file_error(card, folder, file, error) from error
+    return pl.concat([*parts, pl.DataFrame(batch, schema=schema, orient="row")])
 
 
 def iter_jsonl(card: Card, folder: Path | None, file: str, fields: Sequence[str]) -> Iterator[dict[str, Any]]:

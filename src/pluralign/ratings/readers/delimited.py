@@ -7,9 +7,11 @@ names the lines.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import polars as pl
@@ -17,7 +19,7 @@ import polars as pl
 from pluralign.errors import DataError
 from pluralign.ratings.table import Note
 
-__all__ = ["read_delimited"]
+__all__ = ["iter_delimited", "read_delimited"]
 
 _SEPARATORS = (",", "\t", ";", "|")
 _MARK = b"\xef\xbb\xbf"
@@ -26,6 +28,8 @@ _SHOWN = 10
 """How many lines a fault list names."""
 _SNIFFED = 20
 """Records that the separator is judged by."""
+_LONGEST_FIELD = 2**31 - 1
+"""Characters; the standard library's own limit, 131,072, would call a long text a fault."""
 
 
 def read_delimited(text: str, where: str) -> tuple[pl.DataFrame, list[Note]]:
@@ -56,6 +60,40 @@ def read_delimited(text: str, where: str) -> tuple[pl.DataFrame, list[Note]]:
         if faults or table.width != len(header):
             raise DataError(where, faults or f"{table.width} columns were read, the header names {len(header)}")
     return _without_blank_lines(table, separator, where)
+
+
+def iter_delimited(lines: Iterable[str], head: str, where: str, columns: Sequence[str]) -> Iterator[list[str]]:
+    """The fields of these columns, row by row, of a file that is not to be held whole; `head` is how its text begins.
+
+    As strict as `read_delimited`: raises DataError for the first row with another number of fields, and for quotes that do not
+    close. Raises KeyError with the header for a column that is not there.
+    """
+    separator = _separator(head)
+    with _long_fields():
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        line = 1
+        try:
+            header = next((row for row in reader if row), [])
+            if missing := [name for name in columns if name not in header]:
+                raise KeyError(missing[0], header)
+            places = [header.index(name) for name in columns]
+            for row in reader:
+                if row and len(row) != len(header):
+                    raise DataError(where, f"line {line}: {len(row)} fields, the header has {len(header)}")
+                if row:
+                    yield [row[place] for place in places]
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise DataError(where, f"line {line}: {error}") from error
+
+
+@contextlib.contextmanager
+def _long_fields() -> Iterator[None]:
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _separator(text: str) -> str:
@@ -96,10 +134,11 @@ def _line_faults(text: str, separator: str, width: int) -> list[str]:
     faults: list[str] = []
     line = 1
     try:
-        for row in reader:
-            if row and len(row) != width:
-                faults.append(f"line {line}: {len(row)} fields, the header has {width}")
-            line = reader.line_num + 1
+        with _long_fields():
+            for row in reader:
+                if row and len(row) != width:
+                    faults.append(f"line {line}: {len(row)} fields, the header has {width}")
+                line = reader.line_num + 1
     except csv.Error as error:
         faults.append(f"line {line}: {error}")
     rest = len(faults) - _SHOWN
