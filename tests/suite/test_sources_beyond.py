@@ -126,6 +126,17 @@ def test_toxicity_faults(tmp_path: Path, old: str, new: str, message: str) -> No
     assert "--" not in said, "no command reads this file with flags"
 
 
+def test_a_comment_with_two_texts_is_named(tmp_path: Path) -> None:
+    folder = write_sample("toxicity_perspective", tmp_path)
+    path = folder / toxicity_perspective.COMMENTS
+    before = _drawn("toxicity_perspective", tmp_path)
+    rows = path.read_text()
+    path.write_text(rows + "2,92,A fine day,0.5,0.25\n")
+    assert _drawn("toxicity_perspective", tmp_path) == before, "the same text twice is one"
+    path.write_text(rows + "2,92,A bad day,0.5,0.25\n")
+    assert "comments.csv: comment '2' has several texts" in _refused("toxicity_perspective", tmp_path)
+
+
 @pytest.mark.data
 def test_toxicity_real(data_dir: Path) -> None:
     drawn = list(draw("toxicity_perspective", data_dir=data_dir, description_share=1.0))
@@ -336,7 +347,7 @@ def test_opinionqa_groups_by_hand(tmp_path: Path) -> None:
     men = {k: v for episode in task if episode.unit == "SEX/Male" for k, v in _pairs(episode).items()}
     # Q5: 10 + 5 said a lot, 2 x 8 a little (the group's name has 8 letters), nobody not at all, 3 refused: 15 and 16 of 31
     options = '["A lot", "A little, at most", "Not at all"]'
-    asked = f'{{"question": "How often do you visit the café of Q5_W1?", "options": {options}, "people": 31}}'
+    asked = f'{{"question": "Of the library in Q5_W1: is the café good?", "options": {options}, "people": 31}}'
     assert men[asked] == '{"A lot": 48, "A little, at most": 52, "Not at all": 0}'
     assert not any("Refused" in str(asked) + answer for asked, answer in men.items())
     assert not any("Which 2" in str(asked) for asked in men), "a question that is listed twice"
@@ -363,7 +374,7 @@ def test_questions_of_the_evaluation_are_not_drawn(tmp_path: Path) -> None:
     assert held_out | shown == {oqa_sample.text(key) for key in oqa_sample.KEYS}
     men = next(row for row in rows if row.attributes["group"] == "SEX/Male" and "Q4_W1" in row.input)
     assert men.input.split("\n") == [
-        "How often do you visit the café of Q4_W1?",
+        "Of the library in Q4_W1: is the café good?",
         "A: A lot",
         "B: A little, at most",
         "C: Not at all",

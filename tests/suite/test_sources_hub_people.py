@@ -218,6 +218,7 @@ def test_conversations_of_another_shape_are_named(tmp_path: Path, change: dict[s
         ({"location": {"birth_country": "Chile"}}, "row 1: location must be an object with reside_country, or null"),
         ({"religion": "none"}, "row 1: religion must be an object with simplified, or null"),
         ({"user_id": None}, "row 1: user_id must be text, not None"),
+        ({"user_id": "u2"}, "'u2' has 2 rows, of which one is needed"),
     ],
 )
 def test_a_survey_of_another_shape_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -408,6 +409,13 @@ def test_comparisons_of_another_shape_are_named(tmp_path: Path, change: dict[str
     folder = write_sample("collective_alignment", tmp_path)
     write_jsonl(folder / collective_alignment.COMPARISONS, [form_rows.COMPARISONS[0] | change, *form_rows.COMPARISONS[1:]])
     with pytest.raises(DataError, match=re.escape(message)):
+        _drawn("collective_alignment_individual", tmp_path)
+
+
+def test_people_with_two_rows_are_named(tmp_path: Path) -> None:
+    folder = write_sample("collective_alignment", tmp_path)
+    write_jsonl(folder / collective_alignment.PEOPLE, [*form_rows.PEOPLE, form_rows.PEOPLE[0]])
+    with pytest.raises(DataError, match=r"annotators\.jsonl: row 4: another row of 'a1' came before"):
         _drawn("collective_alignment_individual", tmp_path)
 
 

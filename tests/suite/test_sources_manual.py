@@ -397,6 +397,8 @@ def test_surveys_that_are_missing_are_gone_without(tmp_path: Path) -> None:
     [
         ("info", 1, {"references": "['Yes', __import__('os')]"}, "row 2: references must be a list of 2 to 26 different texts"),
         ("info", 1, {"references": "['Yes']"}, "row 2: references must be a list"),
+        ("info", 1, {"references": "{[]: 'Yes'}"}, "row 2: references must be a list"),
+        ("info", 1, {"references": "-" * 100_000 + "1"}, "row 2: references must be a list"),
         ("info", 1, {"references": "['Yes', 'Yes']"}, "row 2: references must be a list"),
         ("info", 1, {"references": None}, "row 2: references must be a list"),
         ("info", 1, {"question": None}, "row 2: key and question are needed"),

@@ -223,14 +223,14 @@ def test_a_book_is_asked_of_each_group_with_its_people(tmp_path: Path) -> None:
     ]
     assert (first.options, first.shares, first.n) == (("1", "2", "3", "4"), (0.1, 0.2, 0.3, 0.4), 10)
     assert first.description == (
-        "One person, picked at random from those who took part in a survey about books, is a Democrat. "
-        "The answer is how likely this person is to read a book, as a number from 1 to 4."
+        "One person, picked at random from the Democrats who took part in a survey about books, says how likely they are to "
+        "read a book. The answer is a number from 1 to 4."
     )
-    assert {str(row.description).split(", is ")[1].split(".")[0] for row in rows} == {
-        "a Democrat",
-        "a Republican",
-        "a man",
-        "a woman",
+    assert {str(row.description).split("from the ")[1].split(" who ")[0] for row in rows} == {
+        "Democrats",
+        "Republicans",
+        "men",
+        "women",
     }
     [man] = [row for row in rows if row.unit == "Grüne Wege By I. Nemo" and row.attributes == {"group": "Male"}]
     assert man.shares == (0.75, 0, 0.25, 0), "a level without a count was not chosen"
@@ -353,8 +353,8 @@ def test_critics_and_viewers_of_a_film(tmp_path: Path) -> None:
     assert rows[-1].input == "Title: Undated"
     assert rows[0].options == ("Good", "Bad")
     assert [row.description for row in rows[:2]] == [
-        "One professional critic who reviewed a film, picked at random, rates it Good or Bad.",
-        "One person of the audience of a film, picked at random, rates it Good or Bad.",
+        "A professional critic, picked at random from those who reviewed a film, rates it Good or Bad.",
+        "A viewer, picked at random from those who rated a film, rates it Good or Bad.",
     ]
     assert all(row.n is None for row in rows), "the file does not tell"
 

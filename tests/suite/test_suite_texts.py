@@ -106,7 +106,7 @@ def test_coins_state_both_chances_and_which_is_larger() -> None:
         for one in stated[2:]:
             assert abs(float(one["Heads"][:-1]) / 100 - heads) < 1e-12
             assert abs(float(one["Heads"][:-1]) + float(one["Tails"][:-1]) - 100) < 1e-9
-        assert f"{'Heads' if heads > 0.5 else 'Tails'} the likelier" in strand.descriptions[5]
+        assert f"{'Heads' if heads > 0.5 else 'Tails'} is the likelier" in strand.descriptions[5]
 
 
 def test_probabilities_of_categories_are_positive_and_add_up() -> None:

@@ -25,7 +25,7 @@ GSM8K = {
     "question": (
         "Word problems of grade-school mathematics.",
         "Short stories with numbers, at the end of which something has to be worked out with a few steps of arithmetic.",
-        "Ask a math question that a good pupil can answer without algebra beyond the beginnings.",
+        "Ask a math question that arithmetic, and at most a little algebra, can answer.",
     ),
 }
 ENRON = {
@@ -114,7 +114,7 @@ def _reading(passages: str, subject: str, which: str) -> dict[str, tuple[str, st
         ),
         "question_from_answer": (
             f"Given {passages} and an answer, what was the question?",
-            f"Write a question on {subject} to which the given context supplies the given answer.",
+            f"Write a question on {subject} that has the given answer, going by the given context.",
             f"Questions about {subject}, from a context and the answer that is wanted.",
         ),
         "context": (
@@ -128,7 +128,7 @@ def _reading(passages: str, subject: str, which: str) -> dict[str, tuple[str, st
 WORDINGS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
     "bare_gsm8k": GSM8K,
     "bare_enron": ENRON,
-    "bare_hotpot": _reading("passages of an encyclopedia", "people, places and works", "that join facts of several articles"),
+    "bare_hotpot": _reading("passages of an encyclopedia", "people, places or works", "that join facts of several articles"),
     "bare_lcb": LCB,
     "newsgroups": NEWSGROUPS,
     "pubmed": _reading("abstracts of medical papers", "biomedical research", "about findings in the life sciences"),

@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 _ABOUT = "one person's rating"
+_HOW_FLAGS = "in the name of a task --FLAG VALUE is written as FLAG=VALUE: ratings:FILE?rating=label&rater=worker"
+"""What errors of the readers leave open, which speak of the command's flags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def default_wordings(scale: Scale) -> Wordings:
         bare=(
             f"One person's ratings. {answers}",
             f"The same person rates one thing after another. {answers}",
-            f"How a single rater judges what is shown, each time in the way that is this rater's own. {answers}",
+            f"How a single rater, who may well differ from others, judges what is shown. {answers}",
         ),
         described=(
             f"One person's ratings. {answers} What is known of the person:",
@@ -139,8 +141,8 @@ def checked_ratings(
 ) -> Ratings:
     """For loaders: one row a rating, as in `Ratings.from_long`, with a rating as written to an option, in order, by `labels`.
 
-    Raises DataError with all that is wrong: an unknown rating, no rater, an item without text, and what `from_long` finds. A
-    column `row` gives the row of the file; rows are counted if it is not there.
+    Raises DataError with all that is wrong: an unknown rating, no rater, an item without text or rated twice by one person, and
+    what `from_long` finds. A column `row` gives the row of the file; rows are counted if it is not there.
     """
     import polars as pl
 
@@ -156,6 +158,9 @@ def checked_ratings(
     faults += [f"row {row}: no rater" for row in table.filter(pl.col("rater_id").is_null())["row"]]
     bare = table.filter(pl.any_horizontal(pl.col(texts).is_null() | (pl.col(texts).str.strip_chars() == "")))
     faults += [f"row {row}: {item!r} has no text" for row, item in bare.select("row", "item_id").iter_rows()]
+    again = table.filter(~pl.struct("item_id", "rater_id").is_first_distinct() & pl.col("rater_id").is_not_null())
+    again_rows = again.select("row", "rater_id", "item_id").iter_rows()
+    faults += [f"row {row}: another rating of {item!r} by {rater!r} came before" for row, rater, item in again_rows]
     if faults:
         raise unusable(card, folder, file, faults)
     long = table.drop("row").with_columns(pl.col("rating").replace_strict(dict(labels), return_dtype=pl.String))
@@ -245,7 +250,11 @@ def source_of_file(name: str) -> Source:
     def load(folder: Path | None) -> Ratings:
         from pluralign.ratings.readers import read_ratings
 
-        ratings = read_ratings(asked.file, asked.options)
+        try:
+            ratings = read_ratings(asked.file, asked.options)
+        except DataError as error:
+            advice = [_HOW_FLAGS] if any("--" in fault for fault in error.faults) else []
+            raise DataError(error.where, [*error.faults, *advice]) from error
         return ratings if asked.part is None else part_of(ratings, held_out=asked.held_out, part=asked.part)
 
     split: Split = "test" if asked.part == "test" else "train"

@@ -5,6 +5,7 @@ A task whose strands need more than this writes its own `strands`.
 
 from __future__ import annotations
 
+import ast
 import string
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from pluralign.episodes import Example
 from pluralign.suite.task import Around, Kind, Split, Strand, Task
 
-__all__ = ["grouped", "lettered", "letters", "pool_task"]
+__all__ = ["grouped", "lettered", "letters", "pool_task", "python_literal"]
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -43,6 +44,18 @@ def lettered(question: str, options: Sequence[str]) -> str:
     """
     lines = [f"{letter}: {option}" for letter, option in zip(letters(len(options)), options, strict=True)]
     return "\n".join([question, *lines])
+
+
+def python_literal(text: str | None) -> Any:
+    """The list, mapping, text or number that a cell holds as Python prints it; None where it is none of these.
+
+    >>> python_literal("['a', 1.5]"), python_literal("open('file')"), python_literal("{[]: 1}")
+    (['a', 1.5], None, None)
+    """
+    try:
+        return ast.literal_eval(text or "")
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
 
 
 def pool_task(

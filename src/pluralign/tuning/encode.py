@@ -58,7 +58,8 @@ def encode_files(
     """The episodes of these parquet files in order, some thousand at a time, each cut to `max_tokens`.
 
     Tokenising, reading and what numpy does in one thread go on beside what Python does in another; how many there are changes
-    nothing that comes. `skip`: of each file what would come first is left out. Raises UsageError for a window of less than one token, DataError for a file that cannot be read.
+    nothing that comes. `skip`: of each file what would come first is left out. Raises UsageError for a window of less than one
+    token, DataError for a file that cannot be read.
     """
     if max_tokens is not None and max_tokens < 1:
         raise UsageError(f"max_tokens is {max_tokens}, lowest is 1.")

@@ -15,7 +15,7 @@ FEW = "Q3_W1"
 
 
 def text(key: str) -> str:
-    return f"How often do you visit the café of {key}?"
+    return f"Of the library in {key}: is the café good?"
 
 
 def counts(key: str, group: str) -> dict[str, float]:

@@ -50,17 +50,17 @@ CARD = Card(
 )
 _ASKED = {
     "g1": (
-        "One person labels posts of social media as Hateful or Non-hateful, by nothing but the person's own feeling.",
+        "One person labels posts from social media as Hateful or Non-hateful, by the person's own feeling alone.",
         "The question is whether this person, personally, finds a post hateful; what others would say does not count. "
         "The answers are Hateful and Non-hateful.",
     ),
     "g2": (
-        "One person labels posts of social media as Hateful or Non-hateful, by detailed rules of what counts as hate speech.",
+        "One person labels posts from social media as Hateful or Non-hateful, by detailed rules of what counts as hate speech.",
         "The question is whether a post meets the criteria of hate speech in a long guideline, which explains hard cases. The "
         "person is to apply the rules and to leave personal feelings aside. The answers are Hateful and Non-hateful.",
     ),
     "g3": (
-        "One person labels posts of social media as Hateful or Non-hateful, by a short definition of hate speech.",
+        "One person labels posts from social media as Hateful or Non-hateful, by a short definition of hate speech.",
         "The question is whether a post meets the criteria of hate speech, of which only a brief definition is given. Personal "
         "feelings are to be left aside. The answers are Hateful and Non-hateful.",
     ),

@@ -111,7 +111,7 @@ def _description(n: int, sexes: str, year: int | None, *, by_frequency: bool) ->
     whose = {"FM": "girls and boys, as many of each", "M": "boys", "F": "girls"}[sexes]
     when = "of all years since 1880" if year is None else f"of the year {year}"
     how = "the more frequent a name, the earlier it tends to come" if by_frequency else "each as likely as any other"
-    return f"The {n} most frequent first names in the United States {when}, for {whose}; none comes twice; {how}."
+    return f"The {n} most frequent first names {when} in the United States, for {whose}; none comes twice; {how}."
 
 
 SOURCE = Source(CARD, load, (Task(name=CARD.name, kind="synthetic", split="train", strands=_strands, about="a first name"),))

@@ -29,7 +29,10 @@ MORE_COMMENTS_THAN = 4
 MAX_TOTAL = 500
 SIZE = Around(16)
 GONE = {"", "[deleted]", "[removed]", "[deleted by user]"}
-FOOTNOTE = re.compile(r"\s*(?:^[ \t]*_{3,}\s*)?^[^\n]*\bfootnote from (?:your|the CMV) moderators\b[^\n]*", re.M | re.I)
+FOOTNOTE = re.compile(
+    r"(?:(?<!\s)\s+)?(?:^[ \t]*_{3,}\s*)?^[^\n]*\bfootnote from (?:your|the CMV) moderators\b[^\n]*",
+    re.M | re.I,
+)
 CARD = Card(
     name="changemyview",
     what="Threads of r/changemyview from 2013 to 2017: posts with all comments.",

@@ -82,7 +82,7 @@ _NUMBERS = (
     _task(
         "random_seed",
         "a seed for a random generator",
-        "A seed for a generator of random numbers: a whole number of 0 or more, below 2^32. Only the number, in digits.",
+        "A seed for a random number generator: a whole number, at least 0 and below 2^32. Only the number, in digits.",
         ("15", "420", "8392013"),
         4,
         rule=whole_number(0, 2**32 - 1),
@@ -132,7 +132,7 @@ _NAMES = (
     _task(
         "weekdays_full",
         "a day of the week",
-        "A day of the week, with its whole name and nothing else.",
+        "A day of the week: its full name, nothing else.",
         ("Thursday", "monday", "SUNDAY"),
         10,
         closed=_FULL,
@@ -140,7 +140,7 @@ _NAMES = (
     _task(
         "weekdays_abbreviated",
         "a day of the week in three letters",
-        "A day of the week, abbreviated to three letters. Nothing else.",
+        "A day of the week: its abbreviation to three letters, nothing else.",
         ("Thu", "Wed.", "SUN"),
         5,
         closed=_SHORT,
@@ -148,7 +148,7 @@ _NAMES = (
     _task(
         "weekdays_any_format",
         "a day of the week, whole or abbreviated",
-        "A day of the week, whole or abbreviated. Nothing else.",
+        "A day of the week: its full name or an abbreviation, nothing else.",
         ("Thursday", "Wed.", "Su"),
         10,
         closed=(*_FULL, *_SHORT, *WEEKDAY_CODES),

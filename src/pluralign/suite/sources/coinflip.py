@@ -33,14 +33,14 @@ def _strand(unit: str, rng: np.random.Generator) -> Strand:
 def _descriptions(heads: float) -> tuple[str, ...]:
     chances = mapping_text(list(SIDES), [heads, _rest(heads, 8)])
     percents = mapping_text(list(SIDES), [round(heads * 100, 6), _rest(heads, 6, whole=100)], percent=True)
-    likelier = "both equally likely" if heads == 0.5 else f"{SIDES[heads < 0.5]} the likelier of the two"
+    likelier = "both are equally likely" if heads == 0.5 else f"{SIDES[heads < 0.5]} is the likelier of the two"
     return (
         "Every output is one of two: Heads or Tails.",
         f"A coin is tossed again and again. Its chances: {chances}",
         f"Bernoulli trials with these probabilities: {chances}",
         f"A coin is tossed again and again. Its chances in percent: {percents}",
         f"Bernoulli trials with these probabilities in percent: {percents}",
-        f"Heads or Tails, {likelier}.",
+        f"Heads or Tails: {likelier}.",
         "Tosses of one coin with two sides, fair or not.",
     )
 

@@ -30,7 +30,7 @@ BLOCKS = {"personal": "ranking", "world": "ranking", "unacceptable": "rating"}
 FORM = (
     "One person judges four responses of a language model, A to D, to a conversation, and fills in a form: a JSON object. "
     "personal_ranking: from the response that is best for them to the one that is worst, with = between equals; "
-    "world_ranking: the same with regard to the world; unacceptable: which ones they find unacceptable; each with a rationale. "
+    "world_ranking: the same, but for the world; unacceptable: which ones they find unacceptable; each with a rationale. "
     "Then three scales about the question itself: importance, representativeness, subjectivity. "
     "What the person left empty has no key."
 )
@@ -81,6 +81,8 @@ def _people(folder: Path | None, examples: dict[str, list[Example]]) -> dict[str
             faults.append(f"row {number}: annotator_id must be text, demographics an object")
         elif missing := [name for name in TOLD if name not in told]:
             faults.append(f"row {number}: demographics has no {', '.join(missing)}")
+        elif row["annotator_id"] in people:
+            faults.append(f"row {number}: another row of {row['annotator_id']!r} came before")
         else:
             people[row["annotator_id"]] = known_attributes(**{name: told[name] for name in TOLD})
     faults += [

@@ -6,7 +6,6 @@ Departure: the published descriptions list the columns and no more; one of ours 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from pluralign.episodes import Example
 from pluralign.suite.card import Card, Repository, Source
 from pluralign.suite.reading import read_csv, unusable
-from pluralign.suite.rows import grouped
+from pluralign.suite.rows import grouped, python_literal
 from pluralign.suite.task import Strand, Task, json_text
 
 __all__ = ["SOURCE", "load"]
@@ -61,10 +60,7 @@ def _rows(folder: Path | None, file: str) -> list[Row]:
 
 def _choices(text: str | None) -> list[str] | None:
     """The list that the text is, in JSON or as Python prints it."""
-    try:
-        value = ast.literal_eval(text or "")
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
+    value = python_literal(text)
     return value if isinstance(value, list) and value and all(isinstance(choice, str) for choice in value) else None
 
 

@@ -7,7 +7,6 @@ nobody chose any of the options; in the evaluation, questions with fewer than tw
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 from collections import defaultdict
@@ -20,7 +19,7 @@ from pluralign.episodes import Example
 from pluralign.suite.card import Card, Hub, Source
 from pluralign.suite.evaluation import Target, TargetTask
 from pluralign.suite.reading import read_csv, unusable
-from pluralign.suite.rows import lettered, letters
+from pluralign.suite.rows import lettered, letters, python_literal
 from pluralign.suite.task import Strand, Task, json_text
 
 __all__ = ["FILE", "SOURCE", "Question", "load"]
@@ -77,10 +76,10 @@ def load(folder: Path | None) -> list[Question]:
 def _literal(text: str | None) -> Any:
     """The value that a text of Python's notation stands for. Raises ValueError where it is none."""
     bare = (text or "").strip()
-    try:
-        return ast.literal_eval(bare[len(_WRAPPER) : -1] if bare.startswith(_WRAPPER) and bare.endswith(")") else bare)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise ValueError(f"no list or mapping of Python: {text!r:.60}") from error
+    value = python_literal(bare[len(_WRAPPER) : -1] if bare.startswith(_WRAPPER) and bare.endswith(")") else bare)
+    if value is None:
+        raise ValueError(f"no list or mapping of Python: {text!r:.60}")
+    return value
 
 
 def _question(text: str, selections: Any, options: Any) -> Question:
@@ -122,8 +121,8 @@ def _strands(questions: list[Question], seed: int) -> Iterator[Strand]:
             descriptions=(
                 "How the people of one place answer survey questions: a JSON list with the percentage of each option. "
                 "The place is not named, but it is the same throughout.",
-                f"Surveys in one country. For each question a JSON list tells how many percent chose each option. "
-                f"The sample: {country}.",
+                "Surveys in one country. For each question a JSON list tells what percentage of the people asked chose each "
+                f"option. The sample: {country}.",
             ),
             n_episodes=N_EPISODES,
             attributes={"country": country},

@@ -86,7 +86,7 @@ def _strands(questions: list[Question], seed: int) -> Iterator[Strand]:
         unit=CARD.name,
         examples=[_example(question, seed) for question in questions],
         descriptions=(
-            "Hard questions of natural science with four choices, for which experts of the field need time. "
+            "Hard questions of natural science, written by experts, with four choices. "
             "The output is the letter of the right choice.",
         ),
         options=LETTERS,

@@ -4,8 +4,8 @@ A person's rating of a question is the one before the discussion (`rating_index`
 several. Left out: ratings that no person gave (`metadata.provenance` other than HUMAN_CITIZEN) and those that are marked MOCK;
 for tasks of single people also those without a worker's id, and for `habermas_individual` those without an opinion in words.
 
-Departures: people are drawn by chance; an answer of two fields is JSON; in the evaluation it is said that the rating is about
-statement A, the affirming one.
+Departures: people are drawn by chance; an input or answer of two fields is JSON, under the published names; in the evaluation
+it is said that the rating is about statement A, the affirming one.
 """
 
 from __future__ import annotations
@@ -138,22 +138,24 @@ def _rating(row: dict[str, Any]) -> Rating:
 
 
 def _input(rating: Rating) -> str:
-    return json_text(question=rating.question, statement=rating.affirming)
+    return json_text(**{"question.text": rating.question, "statement": rating.affirming})
+
+
+def _answer(rating: Rating, opinion: str) -> str:
+    return json_text(**{"ratings.agreement": rating.label, "opinion.text": opinion})
 
 
 def _individual(study: Study, seed: int) -> Iterator[Strand]:
     for worker, ratings in study.people(seed, "habermas_individual", with_opinion=True).items():
         yield Strand(
             unit=worker,
-            examples=[
-                Example(json_text(agreement=one.label, opinion=study.opinions[worker, one.question_id]), _input(one))
-                for one in ratings
-            ],
+            examples=[Example(_answer(one, study.opinions[worker, one.question_id]), _input(one)) for one in ratings],
             descriptions=(
                 "A resident of the United Kingdom on questions of policy: how far the person agrees with a statement, and the "
                 "person's opinion in words. It is the same person throughout.",
-                "One person who lives in the United Kingdom is asked what they think. The output is a JSON object: agreement "
-                f"with the statement, one of {', '.join(LABELS)}; and opinion, the answer to the question in their own words.",
+                "One person who lives in the United Kingdom is asked what they think. The output is a JSON object: "
+                f"ratings.agreement, how far they agree with the statement, is one of {', '.join(LABELS)}; opinion.text is "
+                "their answer to the question in their own words.",
             ),
             n_outputs=Around(32),
         )
@@ -167,7 +169,8 @@ def _categorical(study: Study, seed: int) -> Iterator[Strand]:
             descriptions=(
                 "How far a resident of the United Kingdom agrees with statements on questions of policy; it is the same person "
                 f"throughout. Answers: {', '.join(LABELS)}.",
-                f"A person in the United Kingdom reads a question and a statement on it, and says one of {', '.join(LABELS)}.",
+                "One person in the United Kingdom reads a question and a statement on it, and says how far they agree with the "
+                f"statement: {', '.join(LABELS)}.",
             ),
             options=LABELS,
             n_outputs=Around(32),

@@ -3,7 +3,8 @@ numbers of syllables, the same with a word that it has to have, and any poem.
 
 `haikus.csv` is the table of the published suite, with syllables. Each of two raw collections can be used beside it or without
 it: poems without syllables come only where nothing is asked of a poem, and there each comes once, whatever files share it.
-Poems with a blank line, and those of a raw collection with more or fewer than three lines, are left out.
+Poems with a blank line, and those of a raw collection with more or fewer than three lines, are left out; so are poems of
+digits and signs alone, where a word is given.
 
 Departures from the published suite: a line that can be spoken with different numbers of syllables says so ("2 or 3"). The word
 is one of the poem's words, each as likely.

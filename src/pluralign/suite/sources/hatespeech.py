@@ -117,7 +117,7 @@ def _strands(data: dict[str, Rater], seed: int) -> Iterator[Strand]:
         yield Strand(
             unit=person,
             examples=[Example(str(score), comment) for comment, score in rater.ratings],
-            descriptions=("How toxic one person finds comments from the internet: 0 is not at all, 4 is the most.",),
+            descriptions=("How toxic one person finds comments from the internet, from 0 (not at all) to 4 (extremely).",),
             options=tuple(map(str, SCORES)),
             n_outputs=Around(128),
             attributes=rater.told or {},

@@ -108,7 +108,7 @@ SOURCE = Source(
             descriptions=(
                 "Answer the clue.",
                 'Clues from the quiz show Jeopardy!, each with the answer that counted as right, without "What is".',
-                "A trivia clue is given; write down what it is about, as short as the show's own key has it.",
+                "A trivia clue is given. The output names what the clue describes, as briefly as the show's own answers do.",
             ),
             n_outputs=Around(64),
             n_episodes=None,

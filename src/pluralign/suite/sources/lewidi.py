@@ -49,9 +49,10 @@ SAYS = {
     "CSC": "One annotator reads a situation and what somebody replies in it, and rates the reply from 1 to 6: the higher, the "
     "more sarcastic.",
     "MP": "Whether one annotator finds the reply to a post ironic: 1 for yes, 0 for no. The posts come from social media.",
-    "Paraphrase": "How far two questions ask the same, to one annotator: from -5, not at all, to 5, a paraphrase.",
-    "VariErrNLI": "What a context means for a statement, to one annotator: entailment, neutral or contradiction. Where more "
-    "than one holds, the labels are joined by commas.",
+    "Paraphrase": "How far two questions ask the same thing, as one annotator sees it: from -5, not at all, to 5, a "
+    "paraphrase.",
+    "VariErrNLI": "Whether a statement follows from a context (entailment), goes against it (contradiction) or is left open by "
+    "it (neutral), as one annotator sees it. Where more than one holds, the labels are joined by commas.",
 }
 WHY = {
     "Paraphrase": "The annotator also says why.",

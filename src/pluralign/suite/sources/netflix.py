@@ -211,7 +211,7 @@ def _views(data: Ratings, seed: int) -> Iterator[Strand]:
             examples=[Example(title) for title in dict.fromkeys(title for title, _ in rated)],
             descriptions=(
                 "Titles that one person has watched.",
-                "Films and series which a customer of Netflix rated, good or bad, by 2005. All are by the same customer.",
+                "Films and series that one customer of Netflix had watched and rated, well or badly, by the end of 2005.",
             ),
             n_outputs=Around(64),
         )

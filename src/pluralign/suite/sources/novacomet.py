@@ -85,8 +85,8 @@ SOURCE = Source(
             descriptions=(
                 "Events.",
                 "Everyday events, in a phrase or a sentence each.",
-                "Something that happens or is the case, from which common sense can infer more.",
-                "A list of events and states of affairs that people know from daily life.",
+                "An event or a state of affairs from which common sense can infer more.",
+                "Things that happen, or are the case, in daily life.",
                 "Premises for inferences of common sense.",
             ),
             n_outputs=Around(64),

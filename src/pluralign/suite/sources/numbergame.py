@@ -83,7 +83,7 @@ def _people(judgements: list[Judgement], seed: int) -> Iterator[Strand]:
             unit=person,
             examples=[Example(one.answer, _input(one.numbers, one.target)) for one in of],
             descriptions=(
-                "Some numbers come from an unknown rule. May the target number come from it too? "
+                "Some numbers were made by an unknown rule. Might the same rule make the target number too? "
                 "One person's answers, Yes or No.",
             ),
             options=OPTIONS,
@@ -136,7 +136,7 @@ SOURCE = Source(
             split="test",
             about="the percentage of people who take a number to belong to others",
             descriptions=(
-                "The share of people who accept a number, in percent.",
+                "The percentage of people who find that a target number goes with the given numbers.",
                 "People saw some numbers from an unknown rule and said whether a target number might come from the same rule. "
                 "The output is how many of them said yes, as a whole percentage such as 40%.",
             ),

@@ -18,7 +18,7 @@ from pluralign.suite.reading import read_json, unusable
 __all__ = ["FILE", "SOURCE", "Book", "Books", "load"]
 
 FILE = "data.json"
-GROUPS = {"Democrat": "a Democrat", "Republican": "a Republican", "Male": "a man", "Female": "a woman"}
+GROUPS = {"Democrat": "Democrats", "Republican": "Republicans", "Male": "men", "Female": "women"}
 LEVELS = ("1: Very unlikely", "2: Somewhat unlikely", "3: Somewhat likely", "4: Very likely")
 CARD = Card(
     name="nyt_books",
@@ -106,8 +106,8 @@ def _targets(data: Books, seed: int) -> Iterator[Target]:
                 options=tuple(level.split(":")[0] for level in LEVELS),
                 shares=tuple(n / total for n in counts),
                 n=total,
-                description=f"One person, picked at random from those who took part in a survey about books, "
-                f"is {GROUPS[group]}. The answer is how likely this person is to read a book, as a number from 1 to 4.",
+                description=f"One person, picked at random from the {GROUPS[group]} who took part in a survey about books, "
+                "says how likely they are to read a book. The answer is a number from 1 to 4.",
                 unit=book.title,
                 attributes={"group": group},
             )

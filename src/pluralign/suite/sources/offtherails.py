@@ -140,7 +140,7 @@ def _with_text(table: pl.DataFrame, names: Mapping[str, str], texts: Mapping[str
 
 EVENTS = Wordings(
     bare=(
-        "One person rates how bad or good an event is, from 1 (very bad) over 4 (neither) to 7 (very good).",
+        "One person rates how bad or good an event is, from 1 (very bad) through 4 (neither) to 7 (very good).",
         "What happens, told after its background: is it bad or good? The same person answers each time, with a number from 1 "
         "to 7. 1 is very bad, 2 bad, 3 somewhat bad, 4 neither good nor bad, 5 somewhat good, 6 good, 7 very good.",
         "Ratings of events by one person, 1 = very bad to 7 = very good.",

@@ -1,8 +1,10 @@
 """Fifteen surveys of the American Trends Panel, two tasks: one person's answers, and the questions themselves.
 
 A survey is a folder with info.csv (questions with their options), metadata.csv (what people were sorted by) and responses.csv
-(a row a person). Left out: questions that a person was not asked. What a person told about themselves is known where it is one
-of the values that metadata.csv lists; refusals are not.
+(a row a person). Left out: questions that a person was not asked; answers under a key that info.csv has for several questions,
+since they do not tell which of them was asked (IDIMPORT_W43 is such a key in lists that were made of these files). What a
+person told about themselves is known where it is one of the values that metadata.csv lists; refusals are not. A person's id
+follows from the answers, so that the order of the file has no say in who is chosen and what is drawn.
 
 Departures: lists that are written as Python's are taken apart as such, never evaluated. Properties are one JSON object, with
 plain names; each is left out with probability .3, once for a person.
@@ -10,9 +12,10 @@ plain names; each is left out with probability .3, once for a person.
 
 from __future__ import annotations
 
-import ast
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +24,7 @@ from pluralign.episodes import Example
 from pluralign.streams import stream
 from pluralign.suite.card import Card, Manual, Source
 from pluralign.suite.reading import files_there, read_csv, unusable
-from pluralign.suite.rows import lettered, letters
+from pluralign.suite.rows import lettered, letters, python_literal
 from pluralign.suite.sampler import chosen_units
 from pluralign.suite.task import Strand, Task, json_text
 
@@ -51,6 +54,7 @@ PROPERTIES = {
     "RACE": "race",
 }
 """Column of the responses to what it is called in descriptions."""
+Row = dict[str, str | None]
 
 
 def _file(wave: int, name: str) -> str:
@@ -92,11 +96,17 @@ def load(folder: Path | None) -> Path | None:
 
 
 def questions(folder: Path | None, wave: int) -> dict[str, Question]:
-    """Key of the question, which is its column in the responses, to the question; raises DataError with the rows at fault."""
+    """Key, which is a column of the responses, to its question; without keys of several questions."""
+    listed = _listed(folder, wave)
+    times = Counter(key for key, _ in {(key, question.text) for key, question in listed})
+    return {key: question for key, question in listed if times[key] == 1}
+
+
+def _listed(folder: Path | None, wave: int) -> list[tuple[str, Question]]:
+    """Key and question of every row; raises DataError with the rows at fault."""
     file = _file(wave, "info")
     rows = read_csv(CARD, folder, file, ("key", "question", "references")).rows()
     faults = [f"row {n}: key and question are needed" for n, (key, text, _) in enumerate(rows, 1) if not (key and text)]
-    faults += [f"the key {key!r} comes {n} times" for key, n in Counter(key for key, *_ in rows).items() if n > 1]
     options = [_texts(listed) for *_, listed in rows]
     faults += [
         f"row {n}: references must be a list of 2 to 26 different texts, not {rows[n - 1][2]!r:.60}"
@@ -105,18 +115,15 @@ def questions(folder: Path | None, wave: int) -> dict[str, Question]:
     ]
     if faults or not rows:
         raise unusable(CARD, folder, file, faults or "it holds no question")
-    return {
-        key: Question(lettered(text, texts), dict(zip(texts, letters(len(texts)), strict=True)))
+    return [
+        (key, Question(lettered(text, texts), dict(zip(texts, letters(len(texts)), strict=True))))
         for (key, text, _), texts in zip(rows, options, strict=True)
-    }
+    ]
 
 
 def _texts(listed: str | None) -> list[str]:
     """The texts of a list that is written as Python's; none where it is no such list."""
-    try:
-        found = ast.literal_eval(listed or "")
-    except (ValueError, SyntaxError):
-        return []
+    found = python_literal(listed)
     return found if isinstance(found, list) and all(isinstance(text, str) and text.strip() for text in found) else []
 
 
@@ -154,13 +161,22 @@ def _people(folder: Path | None, seed: int) -> Iterator[Strand]:
         wave = responses[file]
         asked, values = questions(folder, wave), _values(folder, wave)
         table = _responses(folder, wave, asked, values)
-        answered = [any(answer is not None for answer in row) for row in table.select(list(asked)).iter_rows()]
-        people = {f"W{wave} row {row + 1}": row for row, any_answer in enumerate(answered) if any_answer}
-        for unit, row in chosen_units(seed, INDIVIDUAL, people, N_PEOPLE).items():
-            person = table.row(row, named=True)
-            known = {PROPERTIES[key]: person[key] for key in PROPERTIES if person[key] in values[key]}
-            answers = [(question, person[key]) for key, question in asked.items() if person[key] is not None]
+        people = {unit: row for unit, row in _named(wave, table.rows(named=True)) if any(row[key] is not None for key in asked)}
+        for unit, person in chosen_units(seed, INDIVIDUAL, people, N_PEOPLE).items():
+            known = {
+                ours: told for key, ours in PROPERTIES.items() if (told := person[key]) is not None and told in values[key]
+            }
+            answers = [(question, given) for key, question in asked.items() if (given := person[key]) is not None]
             yield _person(unit, answers, known, seed)
+
+
+def _named(wave: int, rows: Iterable[Row]) -> Iterator[tuple[str, Row]]:
+    """Each row with an id that follows from what it holds; of rows that hold the same the later ones are numbered."""
+    times: Counter[str] = Counter()
+    for row in rows:
+        code = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:12]
+        times[code] += 1
+        yield f"W{wave}/{code}" + (f"/{times[code]}" if times[code] > 1 else ""), row
 
 
 def _person(unit: str, answers: list[tuple[Question, str]], known: dict[str, str], seed: int) -> Strand:
@@ -182,7 +198,7 @@ def _surveys(folder: Path | None, seed: int) -> Iterator[Strand]:
     for file in files_there(CARD, folder, list(infos)):
         yield Strand(
             unit=f"W{infos[file]}",
-            examples=[Example(text) for text in dict.fromkeys(q.text for q in questions(folder, infos[file]).values())],
+            examples=[Example(text) for text in dict.fromkeys(question.text for _, question in _listed(folder, infos[file]))],
             descriptions=(
                 "Multiple-choice questions of one opinion survey in the United States, each with its lettered options.",
             ),

@@ -1,15 +1,14 @@
 """How groups of Americans answered questions of Pew's surveys: the counts of each answer by party, race and sex.
 
-A question is held out for the evaluation `opinionqa_groups_target` by a number keyed by its text alone, whatever the seed; the
-task `opinionqa_groups` has all others. Left out: refusals, so that shares are of those who answered; people who did not tell
-their group; questions of which fewer than twenty in a group answered; the one question that the list of questions has five
-times with different texts. Options come from that list, since the counts' own lists were cut at commas. Not a task of the
-published suite.
+A question is held out for the evaluation `opinionqa_groups_target` by a number keyed by how its text begins, whatever the seed,
+so that questions of one battery are held out together; the task `opinionqa_groups` has all others. Left out: refusals, so that
+shares are of those who answered; people who did not tell their group; questions of which fewer than twenty in a group
+answered; the one question that the list of questions has five times with different texts. Options come from that list, since
+the counts' own lists were cut at commas. Not a task of the published suite.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from pluralign.streams import stream
 from pluralign.suite.card import Card, Repository, Source
 from pluralign.suite.evaluation import Target, TargetTask
 from pluralign.suite.reading import read_csv, read_json, unusable
-from pluralign.suite.rows import lettered, letters
+from pluralign.suite.rows import lettered, letters, python_literal
 from pluralign.suite.task import Around, Strand, Task, json_text
 
 __all__ = ["SOURCE", "Question", "load", "percents"]
@@ -45,6 +44,8 @@ GROUPS = {
 }
 REFUSED = "Refused"
 FEWEST = 20
+BATTERY_WORDS = 5
+"""Questions that begin with the same ones are of one battery."""
 HELD_OUT = 0.2
 """Share of the questions that are the evaluation's alone."""
 CARD = Card(
@@ -81,7 +82,9 @@ class Question:
 
     @property
     def is_held_out(self) -> bool:
-        return bool(stream(0, NAME, self.text, "held out").random() < HELD_OUT)
+        """Questions of one battery begin alike, and are held out together."""
+        battery = " ".join(self.text.lower().split()[:BATTERY_WORDS])
+        return bool(stream(0, NAME, battery, "held out").random() < HELD_OUT)
 
 
 def load(folder: Path | None) -> list[Question]:
@@ -103,10 +106,7 @@ def _options(folder: Path | None) -> dict[str, tuple[str, ...]]:
     rows = read_csv(CARD, folder, INFO, ["key", "references"]).rows()
     faults, options = [], {}
     for number, (key, references) in enumerate(rows, 1):
-        try:
-            listed = ast.literal_eval(references or "")  # written as a list of Python
-        except (ValueError, SyntaxError):
-            listed = None
+        listed = python_literal(references)
         if key is None or not isinstance(listed, list) or len(set(map(str, listed))) < 2:
             faults.append(f"row {number}: a key and a list of references are needed, not {key!r}, {references!r:.40}")
         else:
@@ -174,8 +174,8 @@ def _strands(data: list[Question], seed: int) -> Iterator[Strand]:
             descriptions=(
                 "How one group of people in the United States answered questions of a survey: the percentage of each option "
                 "among those who answered, as JSON. It is the same group throughout.",
-                f"Survey answers of {people}, in the United States. Each output gives the percentage of every option, in whole "
-                "numbers that sum to 100.",
+                f"Survey answers of {people}, in the United States. The input tells how many of these people answered; the "
+                "output gives the percentage of every option, in whole numbers that sum to 100.",
                 f"Percentages of answers among {people} (United States).",
             ),
             n_outputs=Around(24),

@@ -72,16 +72,16 @@ CARD = Card(
 _OTHERS = ("participant", "xid", "group-id", "n-comments", "n-votes", "n-agree", "n-disagree")
 """Columns of participants-votes.csv that are no comment's."""
 _VOTE_WORDINGS = (
-    "How one participant of an online conversation voted on each comment: Agree, Disagree or Pass.",
+    "How one participant in an online conversation voted on each comment: Agree, Disagree or Pass.",
     "The same person votes on every comment. Possible votes: Agree, Disagree, Pass.",
     "One person's votes. For each comment the answer is Agree, Disagree or Pass, where Pass means neither of the other two.",
     "Would this voter agree? All votes are one person's: Agree / Disagree / Pass",
 )
 _COMMENT_WORDINGS = (
-    "Comments that participants of an online conversation wrote.",
+    "Comments that participants in an online conversation wrote.",
     "Statements from an online town hall.",
     "Comments as people make them at a town-hall meeting; these were written in an online conversation.",
-    "Short statements that were put to the participants of an online conversation, who could agree, disagree or pass.",
+    "Short statements that were put to the participants in an online conversation, who could agree, disagree or pass.",
     "What people had to say in a public conversation.",
     "Town-hall comments, each by someone who takes part.",
     "Statements for others to vote on, one at a time.",

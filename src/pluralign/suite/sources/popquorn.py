@@ -205,7 +205,7 @@ def _item_strands(data: dict[str, list[Row]], seed: int) -> Iterator[Strand]:
         yield Strand(
             unit=name,
             examples=[Example(text) for text in texts if _is_said(text)],
-            descriptions=(f"Texts that can be items of the task {name}, which is {SUBSETS[name].task}.",),
+            descriptions=(f"Items for the task {name}, which is {SUBSETS[name].task}.",),
             n_outputs=Around(128),
             n_episodes=20,
         )

@@ -8,6 +8,7 @@ text and a score each, one of them chosen, and people with fewer than two others
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,6 +87,9 @@ class Prism:
         fields = ("user_id", "age", "gender", "education", "employment_status", "location", "religion")
         rows = read_jsonl(CARD, self.folder, SURVEY, fields)
         faults = [f"row {n}: {fault}" for n, row in enumerate(rows, 1) for fault in _survey_faults(row)]
+        if not faults:
+            times = Counter(row["user_id"] for row in rows)
+            faults = [f"{person!r} has {n} rows, of which one is needed" for person, n in times.items() if n > 1]
         if faults:
             raise unusable(CARD, self.folder, SURVEY, faults)
         survey = {row["user_id"]: _attributes(row) for row in rows}
@@ -182,7 +186,7 @@ def _prompt_strands(data: Prism, seed: int) -> Iterator[Strand]:
 
 def _preference_strands(data: Prism, seed: int) -> Iterator[Strand]:
     plain = (
-        "One person wrote to a language model, read four replies, scored each from 0 to 100 and chose one. "
+        "One person wrote to a language model, read four replies, scored each from 0 (worst) to 100 (best) and chose one. "
         "The outputs are JSON objects with the chosen reply and the four scores."
     )
     for person, (attributes, talks) in data.people.items():

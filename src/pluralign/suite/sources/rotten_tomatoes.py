@@ -22,8 +22,8 @@ RATERS = {"critic": "critic_score", "audience": "audience_score"}
 MISSING = ("", "-", "--")
 OPTIONS = ("Good", "Bad")
 WHO = {
-    "critic": "One professional critic who reviewed a film, picked at random, rates it Good or Bad.",
-    "audience": "One person of the audience of a film, picked at random, rates it Good or Bad.",
+    "critic": "A professional critic, picked at random from those who reviewed a film, rates it Good or Bad.",
+    "audience": "A viewer, picked at random from those who rated a film, rates it Good or Bad.",
 }
 CARD = Card(
     name="rotten_tomatoes",

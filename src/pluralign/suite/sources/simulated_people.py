@@ -59,6 +59,7 @@ CARD = Card(
     units=N_WORLDS,
     unit="world",
     problems=(
+        "beyond the published suite",
         "the same seed gives the same people: train and evaluate with different seeds",
         "situations are put together from 24 actions, 12 contexts and 12 modifiers, so that other seeds share sentences and, "
         "in simulated_values, their answers",
@@ -106,7 +107,7 @@ def _profiles(data: None, seed: int) -> Iterator[Strand]:
         yield Strand(
             unit=f"{world}/none",
             examples=[Example(profile) for profile in profiles],
-            descriptions=(f"Profiles of people of one population: {how}.", "What do people of one population care for?"),
+            descriptions=(f"Profiles of people of one population: {how}.", "What do the people of one population care about?"),
             attributes=parameters(simulation),
         )
 
@@ -131,7 +132,7 @@ def _populations(data: None, seed: int) -> Iterator[Strand]:
             examples=[Example(answer, texts[item]) for answer, item in zip(answers, asked.tolist(), strict=True)],
             descriptions=(
                 f"How the people of one population rate situations, {scale}: the percentage of each rating, as JSON.",
-                f"A situation, then how many percent of a population would give each rating, {scale}. It is the same "
+                f"A situation, then what percentage of a population would give each rating, {scale}. It is the same "
                 "population throughout; the percentages are whole and sum to 100.",
             ),
             attributes=parameters(simulation),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pluralign.suite.card import Card, Repository, Source
 from pluralign.suite.ratings_task import Wordings, checked_ratings, raters_task
-from pluralign.suite.reading import read_csv
+from pluralign.suite.reading import read_csv, unusable
 
 if TYPE_CHECKING:
     from pluralign.ratings.table import Ratings
@@ -55,7 +55,9 @@ def load(folder: Path | None) -> Ratings:
     import polars as pl
 
     judged = read_csv(CARD, folder, FILE, ["workerId", "comment", "answer", "race", "age", "gender", "politic"])
-    texts = read_csv(CARD, folder, COMMENTS, ["id", "text"]).unique("id", keep="first", maintain_order=True)
+    texts = read_csv(CARD, folder, COMMENTS, ["id", "text"]).unique(maintain_order=True)
+    if twice := texts["id"].filter(texts["id"].is_duplicated()).unique(maintain_order=True).to_list():
+        raise unusable(CARD, folder, COMMENTS, [f"comment {comment!r} has several texts" for comment in twice])
     table = judged.join(texts, left_on="comment", right_on="id", how="left", maintain_order="left").select(
         pl.col("comment").alias("item_id"),
         pl.col("workerId").alias("rater_id"),

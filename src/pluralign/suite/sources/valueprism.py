@@ -131,7 +131,7 @@ SOURCE = Source(
             about="the values, rights and duties that bear on a situation",
             descriptions=(
                 "For a situation, the values, rights and duties that bear on it: a JSON list of objects. Each has a text that "
-                "names it, vrd (Value, Right or Duty), an explanation of how it bears on the situation, and a valence: "
+                "names it, vrd (Value, Right or Duty), usually an explanation of how it bears on the situation, and a valence: "
                 "Supports or Opposes what is done, or Either.",
             ),
             n_outputs=Around(32),

@@ -166,7 +166,7 @@ def _known(data: Survey, person: Mapping[str, Any]) -> dict[str, str]:
 
 def _person(data: Survey, unit: str, answers: Mapping[str, float], known: dict[str, str]) -> Strand:
     asked = [(data.questions[name], code) for name, code in answers.items()]
-    terse = "One respondent's answers: the letter of an option."
+    terse = "One respondent's answer to each question: the letter of an option."
     about = "The same person answers each question of a survey on values with the letter of an option. About the person:"
     return Strand(
         unit=unit,
