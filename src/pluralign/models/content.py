@@ -100,7 +100,8 @@ class TextTable:
 
     def __init__(self, content: ContentTokenizer, lead: str = "") -> None:
         self._content, self._lead = content, lead
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str | None, int] = {None: -1}
+        self._new: list[str] = []
         self.ids: IdArray = np.zeros(0, dtype=np.int32)
         """Of all texts one after another [tokens]."""
         self.lengths: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -114,15 +115,17 @@ class TextTable:
     def numbers(self, texts: Sequence[str | None] | Sequence[str]) -> npt.NDArray[np.int64]:
         """The number of each text in this table, -1 for None; `learn` has to follow before their ids are there."""
         known = self._numbers
-        found = [-1 if text is None else known.setdefault(text, len(known)) for text in texts]
-        return np.array(found, dtype=np.int64)
+        new = [text for text in dict.fromkeys(texts) if text is not None and text not in known]
+        known.update(zip(new, itertools.count(len(known) - 1), strict=False))
+        self._new += new
+        return np.fromiter(map(known.__getitem__, texts), dtype=np.int64, count=len(texts))
 
     def learn(self) -> None:
         """Tokenises what `numbers` has met for the first time."""
-        new = list(itertools.islice(self._numbers, len(self.lengths), None))
-        if new:
-            ids, lengths = self._content.encode_flat([self._lead + text for text in new])
+        if self._new:
+            ids, lengths = self._content.encode_flat([self._lead + text for text in self._new])
             self.ids, self.lengths = np.concatenate([self.ids, ids]), np.concatenate([self.lengths, lengths])
+            self._new = []
 
 
 def _flat(lists: Sequence[Sequence[int]]) -> IdArray:

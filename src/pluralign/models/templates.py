@@ -86,9 +86,11 @@ class Template:
     @property
     def least_tokens(self) -> int:
         """Tokens that any example has at least."""
-        grammar = self._layout.grammar if isinstance(self._layout, TurnLayout) else None
-        opening = 0 if grammar is None else min(len(grammar.openings["output"]), len(grammar.first_openings["output"]))
-        return opening + len(self.end_ids)
+        if not isinstance(self._layout, TurnLayout):
+            return len(self.end_ids)
+        grammar = self._layout.grammar
+        opening = min(len(grammar.openings["output"]), len(grammar.first_openings["output"]))
+        return opening + len(grammar.end) + len(grammar.after)
 
     def encode(self, episodes: Sequence[Episode]) -> list[Encoded]:
         """Every episode as tokens, outputs and all."""

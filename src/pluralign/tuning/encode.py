@@ -164,10 +164,13 @@ def _first_characters(columns: EpisodeColumns, n_characters: npt.NDArray[np.floa
     """Of each episode the examples that begin within its first so many characters [episodes], and how many those have."""
     owner = np.repeat(np.arange(len(columns)), columns.n_examples)
     sizes = np.fromiter(map(len, columns.outputs), dtype=np.int64, count=len(owner))
-    sizes += np.fromiter((0 if text is None else len(text) for text in columns.inputs), dtype=np.int64, count=len(owner))
+    if columns.inputs.count(None) < len(columns.inputs):
+        sizes += np.fromiter((0 if text is None else len(text) for text in columns.inputs), dtype=np.int64, count=len(owner))
     before = sizes.cumsum() - sizes
     first = (columns.n_examples.cumsum() - columns.n_examples)[owner]
     stays = before - before[first] < n_characters[owner]
+    if stays.all():
+        return columns, np.bincount(owner, weights=sizes, minlength=len(columns)).astype(np.int64)
     chosen = np.flatnonzero(stays).tolist()
     shown = EpisodeColumns(
         descriptions=columns.descriptions,
