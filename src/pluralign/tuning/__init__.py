@@ -1,4 +1,7 @@
-"""Training on episodes: cross-entropy on their outputs. So far: how episodes become sequences of tokens."""
+"""Training on episodes: cross-entropy on their outputs. So far its parts: sequences of tokens, rows of them, and the loss.
+
+What needs torch (`loss`, `chunked`, `weights`) is imported by its own name.
+"""
 
 from pluralign.tuning.encode import Cut, TokenMeasure, cut_to, encode_files
 from pluralign.tuning.store import EncodedStore, encode_once, open_store

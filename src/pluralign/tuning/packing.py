@@ -15,6 +15,7 @@ Source: Johnson 1973, Near-Optimal Bin Packing Algorithms (best fit decreasing t
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ import numpy.typing as npt
 
 from pluralign.errors import DataError, UsageError
 
-__all__ = ["Rows", "bucket", "pack"]
+__all__ = ["Rows", "bucket", "pack", "stretches"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -41,14 +42,12 @@ class Rows:
         return len(self.starts) - 1
 
     def __iter__(self) -> Iterator[IntArray]:
-        for start, stop in zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True):
+        for start, stop in itertools.pairwise(self.starts.tolist()):
             yield self.members[start:stop]
 
     def take(self, groups: IntArray) -> Rows:
         """These groups, in this order."""
-        sizes = np.diff(self.starts)[groups]
-        starts = np.concatenate([[0], sizes.cumsum()])
-        places = np.repeat(self.starts[groups] - starts[:-1], sizes) + np.arange(starts[-1])
+        places, starts = stretches(self.starts, groups)
         return Rows(self.members[places], starts)
 
     def totals(self, of_sequence: IntArray) -> IntArray:
@@ -70,9 +69,8 @@ def pack(lengths: IntArray, budget: int) -> Rows:
     sizes = lengths[order]
     row_of = np.empty(len(order), dtype=np.int64)
     is_new = np.concatenate([[True], np.diff(sizes) != 0])[: len(order)]
-    starts = [*np.flatnonzero(is_new).tolist(), len(order)]
     rows = _OpenRows(budget)
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in itertools.pairwise([*np.flatnonzero(is_new).tolist(), len(order)]):
         rows.place(int(sizes[start]), row_of[start:stop])
     return Rows(order[np.argsort(row_of, kind="stable")], np.concatenate([[0], np.bincount(row_of).cumsum()]))
 
@@ -90,6 +88,18 @@ def bucket(lengths: IntArray, budget: int) -> Rows:
     while starts[-1] < len(order):
         starts.append(min(len(order), starts[-1] + budget // int(sizes[starts[-1]])))
     return Rows(order, np.array(starts, dtype=np.int64))
+
+
+def stretches(starts: IntArray, chosen: IntArray) -> tuple[IntArray, IntArray]:
+    """Of stretches that lie one after another, the places of the chosen ones, and where each begins among these [chosen + 1].
+
+    >>> places, starts = stretches(np.array([0, 3, 4, 6]), np.array([2, 0]))
+    >>> places.tolist(), starts.tolist()
+    ([4, 5, 0, 1, 2], [0, 2, 5])
+    """
+    sizes = np.diff(starts)[chosen]
+    begins = np.concatenate([[0], sizes.cumsum()])
+    return np.repeat(starts[chosen] - begins[:-1], sizes) + np.arange(begins[-1]), begins
 
 
 def _longest_first(lengths: IntArray, budget: int) -> IntArray:
