@@ -29,8 +29,10 @@ from pluralign.models import FlatEncoded, Template, open_template, open_tokenize
 __all__ = ["Cut", "TokenMeasure", "cut_to", "encode_files"]
 
 IntArray = npt.NDArray[np.int64]
-_FIRST_CHARACTERS = 1.5
+_FIRST_CHARACTERS = 1.9
 """For each token of the window, to begin with: as dense as numbers are. What then is missing is reckoned from these."""
+_FRAME_CHARACTERS = 1.5
+"""For each token that an example has beside its texts, which so counts as if it were text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,9 @@ def _cut_columns(columns: EpisodeColumns, template: Template, max_tokens: int | 
     if max_tokens is None:
         return cut_to(template.encode_flat(columns), None)
     n_characters = np.full(len(columns), _FIRST_CHARACTERS * max_tokens, dtype=np.float64)
+    frame = int(_FRAME_CHARACTERS * template.least_tokens)
     while True:
-        shown, n_shown = _first_characters(columns, n_characters)
+        shown, n_shown = _first_characters(columns, n_characters, frame)
         encoded = template.encode_flat(shown)
         cut = cut_to(encoded, max_tokens)
         wants_more = _is_full(cut.sequences, shown.n_examples) & (shown.n_examples < columns.n_examples)
@@ -160,10 +163,15 @@ def _example_ends(encoded: FlatEncoded, owner: IntArray) -> IntArray:
     return last[encoded.example_index[last] >= 0]
 
 
-def _first_characters(columns: EpisodeColumns, n_characters: npt.NDArray[np.float64]) -> tuple[EpisodeColumns, IntArray]:
-    """Of each episode the examples that begin within its first so many characters [episodes], and how many those have."""
+def _first_characters(
+    columns: EpisodeColumns, n_characters: npt.NDArray[np.float64], frame: int
+) -> tuple[EpisodeColumns, IntArray]:
+    """Of each episode the examples that begin within its first so many characters [episodes], and how many those have.
+
+    What frames an example counts for `frame` characters.
+    """
     owner = np.repeat(np.arange(len(columns)), columns.n_examples)
-    sizes = np.fromiter(map(len, columns.outputs), dtype=np.int64, count=len(owner))
+    sizes = np.fromiter(map(len, columns.outputs), dtype=np.int64, count=len(owner)) + frame
     if columns.inputs.count(None) < len(columns.inputs):
         sizes += np.fromiter((0 if text is None else len(text) for text in columns.inputs), dtype=np.int64, count=len(owner))
     before = sizes.cumsum() - sizes
