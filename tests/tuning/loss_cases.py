@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -21,6 +23,13 @@ MORE_CONFIGS = {  # what lies between the output layer and the logits: a factor,
     "cohere": CONFIGS["llama"] | {"logit_scale": 0.25},
     "granite": CONFIGS["llama"] | {"logits_scaling": 8.0},
     "hyperclovax": CONFIGS["llama"] | {"logits_scaling": 8.0},
+}
+
+LORA: dict[str, Any] = {
+    "task_type": "CAUSAL_LM",
+    "r": 16,
+    "lora_alpha": 80,
+    "target_modules": ["q_proj", "v_proj", "embed_tokens", "lm_head"],
 }
 
 _random = torch.Generator().manual_seed(0)
@@ -45,6 +54,24 @@ def made(kind: str, *, tied: bool = False, attention: str = "eager") -> Any:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+    return model
+
+
+def adapted(model: Any, config: Any) -> Any:
+    """Without the warnings of peft about tied layers, and those that it causes itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return get_peft_model(model, config)
+
+
+def lora_on(kind: str, *, tied: bool, **settings: Any) -> Any:
+    """Adapters that have learnt something: fresh ones change nothing and half of their gradients are 0."""
+    model = adapted(made(kind, tied=tied), LoraConfig(**(LORA | settings)))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.1)
     return model
 
 

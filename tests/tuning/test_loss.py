@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PromptTuningConfig, get_peft_model
+from peft import PromptTuningConfig
 from torch import Tensor, nn
 
 from models.tiny_models import VOCAB
@@ -20,7 +19,9 @@ from reference.plain_loss import gradients
 from tuning.loss_cases import (
     KINDS,
     N_TARGETS,
+    adapted,
     attention_of,
+    lora_on,
     made,
     packed,
     plain_total,
@@ -30,10 +31,9 @@ from tuning.loss_cases import (
 TOLERANCE = 1e-5
 """Relative, float32."""
 STATE_BYTES = 4 * VOCAB
-LORA = {"r": 16, "lora_alpha": 80, "target_modules": ["q_proj", "v_proj", "embed_tokens", "lm_head"]}
 
 
-def check(loss: SparseLoss, kind: str = "llama", **settings: Any) -> None:
+def check(loss: SparseLoss, kind: str = "llama") -> None:
     """Nats and gradients are those of the reference."""
     ids, targets, positions = packed()
     expected = plain_total(loss.model)
@@ -43,24 +43,6 @@ def check(loss: SparseLoss, kind: str = "llama", **settings: Any) -> None:
     assert torch.allclose((found.of_token * targets.weights).sum(), found.total.detach())
     assert not found.of_token.requires_grad
     assert worst_difference(gradients(loss.model, found.total), slopes) < TOLERANCE
-
-
-def adapted(model: Any, config: Any) -> Any:
-    """Without the warnings of peft about tied layers, and those that it causes itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return get_peft_model(model, config)
-
-
-def with_lora(kind: str, *, tied: bool, **settings: Any) -> Any:
-    """Adapters that have learnt something: fresh ones change nothing and half of their gradients are 0."""
-    model = adapted(made(kind, tied=tied), LoraConfig(task_type="CAUSAL_LM", **(LORA | settings)))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_" in name:
-                parameter.normal_(std=0.1)
-    return model
 
 
 RENAMED = pytest.mark.filterwarnings("ignore:.*gradient.?checkpointing.*:FutureWarning")
@@ -75,7 +57,6 @@ def test_two_logits_by_hand() -> None:
     logits = torch.tensor([[0.0, math.log(3)], [0.0, math.log(3)]], requires_grad=True)
     product = Product(nn.Identity(), lambda raw: raw.float(), [], False)
     total, nats = chunked_nats(product, torch.tensor([0, 1]), torch.tensor([2.0, 4.0]), 2, logits, [])
-    total_nats = float(total.detach())
     assert nats.tolist() == pytest.approx([math.log(4), math.log(4 / 3)], rel=1e-6)
     assert total.item() == pytest.approx(2 * math.log(4) + 4 * math.log(4 / 3), rel=1e-6)
     (total / 2).backward()
@@ -144,7 +125,7 @@ def test_what_is_not_known_is_found_out_and_makes_whole_logits() -> None:
 )
 @pytest.mark.parametrize("kind", ["llama", "gemma2"])
 def test_adapters_on_embeddings_and_output_layer(kind: str, settings: dict[str, bool], *, product: bool) -> None:
-    loss = open_loss(with_lora(kind, **settings), chunk_bytes=5 * STATE_BYTES, float32_product=product)
+    loss = open_loss(lora_on(kind, **settings), chunk_bytes=5 * STATE_BYTES, float32_product=product)
     assert loss.note is None
     check(loss, kind)
 
@@ -152,7 +133,7 @@ def test_adapters_on_embeddings_and_output_layer(kind: str, settings: dict[str, 
 @pytest.mark.parametrize("tied", [False, True])
 def test_embeddings_and_output_layer_trained_whole_beside_adapters(*, tied: bool) -> None:
     settings = {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens", "lm_head"]}
-    loss = open_loss(with_lora("llama", tied=tied, **settings), chunk_bytes=5 * STATE_BYTES)
+    loss = open_loss(lora_on("llama", tied=tied, **settings), chunk_bytes=5 * STATE_BYTES)
     check(loss)
     assert {type(loss.model.get_output_embeddings()).__name__} == {"ModulesToSaveWrapper"}
 
@@ -210,7 +191,7 @@ def test_without_gradients_nats_are_the_same(kind: str) -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_without_targets_the_sum_and_every_gradient_is_0(*, tied: bool) -> None:
     """Not missing: under DDP other ranks would wait for them."""
-    loss = open_loss(with_lora("llama", tied=tied, modules_to_save=["norm"]))
+    loss = open_loss(lora_on("llama", tied=tied, modules_to_save=["norm"]))
     ids, _, positions = packed()
     none = torch.zeros(0, dtype=torch.long)
     found = loss(ids, Targets(none, none, torch.zeros(0)), position_ids=positions)

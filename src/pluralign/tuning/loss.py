@@ -11,8 +11,7 @@
 `fully_shard` the output layer stays in the group of the `SparseLoss` itself, since ranks differ in their number of chunks. The
 sum that comes back is divided by the weight of the whole step (`weights`).
 
-Missing: auxiliary losses of experts, such as those for the balance of their load; runs on several processes, for which it is
-written and has not been tried.
+Missing: auxiliary losses of experts, such as those for the balance of their load.
 
 Source: loss on outputs only is that of Sorensen et al. 2025, Spectrum Tuning (arXiv 2510.06084).
 """
