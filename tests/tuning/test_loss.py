@@ -276,6 +276,18 @@ def test_a_float32_product_does_not_round_logits() -> None:
     assert errors[1] < 1e-5
 
 
+def test_a_16_bit_model_with_a_float32_product() -> None:
+    model = made("llama").bfloat16()
+    loss = open_loss(model, chunk_bytes=3 * STATE_BYTES, float32_product=True)
+    assert loss.note is None
+    ids, targets, positions = packed()
+    found = loss(ids, targets, position_ids=positions)
+    hidden = loss.states(ids, positions, {})[targets.before].double()
+    expected = -(hidden @ model.lm_head.weight.double().T).log_softmax(1).gather(1, targets.ids[:, None])[:, 0]
+    assert (found.of_token - expected).abs().max().item() < 1e-5
+    assert {one.dtype for one in gradients(model, found.total).values()} == {torch.bfloat16}
+
+
 # weights and normalisation
 
 

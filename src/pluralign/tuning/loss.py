@@ -34,7 +34,7 @@ from pluralign.tuning.chunked import Product, chunked_nats
 __all__ = ["Nats", "SparseLoss", "Targets", "open_loss"]
 
 CHUNK_BYTES = 64 << 20
-"""A chunk's logits in float32; two to four times as much is held at once."""
+"""A chunk's logits in float32; two to four times as much is held at once, and the output layer's gradient twice."""
 PROBE_TOLERANCE, PROBE_TOLERANCE_16_BIT = 1e-4, 1e-2
 """Of the largest logit."""
 
@@ -95,7 +95,8 @@ class SparseLoss(nn.Module):
         """Nats of the targets in rows of ids [rows, tokens]; `attention` is handed to the model as it is.
 
         Rows of several sequences: restarting `position_ids` keep them apart only where `attention` has no 'attention_mask', or
-        one of four axes that does. Without any target every gradient is 0, not missing: other ranks wait for it.
+        one of four axes that does, and the architecture shows them to its mask; in transformers 5.24 gpt_oss, afmoe, opt and
+        granitemoehybrid do not. Without any target every gradient is 0, not missing: other ranks wait for it.
         """
         states = self.states(input_ids, position_ids, attention or {})
         n = len(targets)
