@@ -47,6 +47,7 @@ VERBS = [
     *(("study",), ("demo",), ("ratings",), ("ratings", "inspect")),
     *(("score",), ("sample",), ("show",), ("cache",), ("cache", "stats"), ("cache", "clear")),
     *(("suite",), ("suite", "list"), ("suite", "show"), ("suite", "build"), ("suite", "check")),
+    ("transplant",),
 ]
 
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -14,7 +14,7 @@ import cyclopts.config
 from cyclopts import App, ArgumentCollection, CycloptsError
 
 from pluralign import __version__
-from pluralign.cli import asking, cache, suite
+from pluralign.cli import asking, cache, suite, tuning
 from pluralign.cli.printing import say
 from pluralign.cli.study import demo, inspect, study
 from pluralign.errors import PluralignError, UsageError
@@ -58,6 +58,7 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     tasks.command(suite.build)
     tasks.command(suite.check)
     app.command(tasks)
+    app.command(tuning.transplant)
     remembered = App("cache", help="Look at the answers of models that are remembered, or forget them.")
     remembered.command(cache.stats)
     remembered.command(cache.clear)
@@ -124,7 +125,7 @@ def _settings(tokens: Sequence[str]) -> tuple[dict[str, Any], str]:
 def _verbs(tokens: Sequence[str]) -> list[str]:
     """The commands at the start, each with a space after it."""
     known: dict[str, tuple[str, ...]] = {
-        **dict.fromkeys(("study", "demo", "score", "sample", "show"), ()),
+        **dict.fromkeys(("study", "demo", "score", "sample", "show", "transplant"), ()),
         "ratings": ("inspect",),
         "suite": ("list", "show", "build", "check"),
         "cache": ("stats", "clear"),
