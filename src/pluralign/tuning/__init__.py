@@ -1,6 +1,6 @@
-"""Training on episodes: cross-entropy on their outputs. So far its parts: sequences of tokens, rows of them, and the loss.
+"""Training on episodes: cross-entropy on their outputs. So far its parts: tokens, rows, attention within rows, the loss.
 
-What needs torch (`loss`, `chunked`, `weights`) is imported by its own name.
+What needs torch (`loss`, `chunked`, `weights`, `attention`, `segments`, `isolation`) is imported by its own name.
 """
 
 from pluralign.tuning.encode import Cut, TokenMeasure, cut_to, encode_files

@@ -1,8 +1,8 @@
 """Sequences as batches of rows for a causal model, packed or padded; what carries loss is named by the token before it.
 
     packed, two rows           input_ids            position_ids        segment_ids
-    a, c share row 0           a a a c c ·          0 1 2 0 1 0         0 0 0  1  1 -1
-    b is row 1                 b b b b · ·          0 1 2 3 0 0         2 2 2  2 -1 -1
+    a, c share row 0           a a a c c            0 1 2 0 1           0 0 0  1  1
+    b is row 1                 b b b b ·            0 1 2 3 0           2 2 2  2 -1
 
 The third token of a carries loss: it is predicted from the second, which is place 1 of the rows laid end to end. That is all a
 loss needs to know: `hidden.reshape(-1, width)[before]` predicts `target_ids`, in packed and in padded rows alike. The first
