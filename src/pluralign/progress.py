@@ -28,8 +28,14 @@ class Tell(Protocol):
 
 
 @contextlib.contextmanager
-def progress_bars() -> Iterator[Tell]:
-    """A callback `tell(what, done, total, note)` for work that says which stage it is in and how far it is."""
+def progress_bars(*, is_quiet: bool = False) -> Iterator[Tell]:
+    """A callback `tell(what, done, total, note)` for work that says which stage it is in and how far it is.
+
+    `is_quiet`: it says nothing, as all but one of several processes should.
+    """
+    if is_quiet:
+        yield _quiet
+        return
     if not sys.stderr.isatty():
         yield _Lines().tell
         return
@@ -42,6 +48,10 @@ def progress_bars() -> Iterator[Tell]:
         bars = _Bars(progress)
         yield bars.tell
         bars.finish()
+
+
+def _quiet(what: str, done: int, total: int, note: str = "") -> None:
+    """Says nothing."""
 
 
 class _Lines:

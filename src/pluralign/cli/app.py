@@ -58,6 +58,7 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     tasks.command(suite.build)
     tasks.command(suite.check)
     app.command(tasks)
+    app.command(tuning.tune)
     app.command(tuning.transplant)
     remembered = App("cache", help="Look at the answers of models that are remembered, or forget them.")
     remembered.command(cache.stats)
@@ -125,7 +126,7 @@ def _settings(tokens: Sequence[str]) -> tuple[dict[str, Any], str]:
 def _verbs(tokens: Sequence[str]) -> list[str]:
     """The commands at the start, each with a space after it."""
     known: dict[str, tuple[str, ...]] = {
-        **dict.fromkeys(("study", "demo", "score", "sample", "show", "transplant"), ()),
+        **dict.fromkeys(("study", "demo", "score", "sample", "show", "tune", "transplant"), ()),
         "ratings": ("inspect",),
         "suite": ("list", "show", "build", "check"),
         "cache": ("stats", "clear"),

@@ -17,7 +17,7 @@ from pluralign.models.forward import Forward, PlainForward, TreeForward, registe
 from pluralign.models.plan import Limits
 from pluralign.models.scorer import TokenScorer
 
-__all__ = ["Loaded", "check_folder", "load_model", "prepare", "quick_dtype", "suitable_limits"]
+__all__ = ["Loaded", "check_folder", "from_pretrained", "load_model", "prepare", "quick_dtype", "suitable_limits"]
 
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 """Nats by which the two ways of running a model may differ on the probe."""
@@ -75,7 +75,7 @@ def load_model(
     """
     place = _device(device)
     precision = quick_dtype(place) if dtype == "auto" else getattr(torch, dtype)
-    model = _from_pretrained(name, precision, revision).to(place).eval()
+    model = from_pretrained(name, precision, revision).to(place).eval()
     return prepare(model, precision, memory_gib=memory_gib)
 
 
@@ -132,7 +132,8 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _from_pretrained(name: str, dtype: torch.dtype, revision: str | None) -> Any:
+def from_pretrained(name: str, dtype: torch.dtype, revision: str | None) -> Any:
+    """The causal model of a folder or hub id, in memory. Raises ModelError where it cannot be loaded, or not all of it."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 

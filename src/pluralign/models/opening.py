@@ -1,4 +1,4 @@
-"""Models are opened by one string: hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, scripted."""
+"""Models are opened by one string: hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded, embedded/base, scripted."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def open_model(name: str, settings: ModelSettings | None = None, *, cache: Respo
     cannot be opened.
     """
     kind, _, rest = name.partition("/")
-    if kind not in _BACKENDS or (kind != "scripted" and not rest):
+    if kind not in _BACKENDS or (kind not in ("scripted", "embedded") and not rest):
         raise UsageError(
-            f"model {name!r}: {nearest_name(kind, _BACKENDS)}. Write hf/FOLDER_OR_ID, openai/NAME, vllm/..., scripted."
+            f"model {name!r}: {nearest_name(kind, _BACKENDS)}. Write hf/FOLDER_OR_ID, openai/NAME, vllm/..., embedded, scripted."
         )
     return _BACKENDS[kind](rest, settings or ModelSettings(), cache)
 
@@ -76,6 +76,14 @@ def _open_local(name: str, settings: ModelSettings, cache: ResponseCache | None)
 
     model = LocalModel.open(name, settings)
     return model if cache is None else _remembered(model, cache)
+
+
+def _open_embedded(name: str, settings: ModelSettings, cache: ResponseCache | None) -> LanguageModel:
+    from pluralign.models.embedded import embedded_folder
+
+    if settings.revision is not None:
+        raise UsageError("the embedded model lies in the package: it has no revisions.")
+    return _open_local(str(embedded_folder(name)), settings, cache)
 
 
 def _open_endpoint(name: str, settings: ModelSettings, cache: ResponseCache | None) -> LanguageModel:
@@ -106,6 +114,7 @@ def _remembered(model: LanguageModel, cache: ResponseCache) -> LanguageModel:
 
 _BACKENDS: dict[str, Opener] = {
     "hf": _open_local,
+    "embedded": _open_embedded,
     "openai": _open_endpoint,
     "vllm": _open_vllm,
     "scripted": _open_scripted,

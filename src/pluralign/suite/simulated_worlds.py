@@ -41,10 +41,6 @@ N_PEOPLE = 10
 N_ITEMS = 160
 N_RATINGS = 40
 """Of each person."""
-STRONG = 0.3
-"""The size from which a value of a person counts as one that matters, or that is turned away from."""
-CLEAR = 0.5
-"""The size from which a person's leaning to low or high ratings, or to the middle or the ends, is told (log-odds)."""
 
 
 def worlds(seed: int) -> Iterator[tuple[str, Simulation]]:
@@ -110,15 +106,16 @@ def profile_text(values: Sequence[str], theta: npt.NDArray[np.float64], *, shift
     >>> profile_text(("power", "tradition", "hedonism"), np.array([0.4, -0.9, 0.1]), shift=0.7)
     'Matters to this person: power. What this person turns away from: tradition. Tends to low ratings.'
     """
-    order = np.argsort(-np.abs(theta), kind="stable").tolist()
-    cares = [values[i] for i in order if theta[i] >= STRONG]
-    turns = [values[i] for i in order if theta[i] <= -STRONG]
-    said = [f"Matters to this person: {', '.join(cares)}." if cares else "No value matters much to this person."]
-    said += [f"What this person turns away from: {', '.join(turns)}."] if turns else []
-    if abs(shift) >= CLEAR:
-        said.append(f"Tends to {'low' if shift > 0 else 'high'} ratings.")
-    if abs(log_spread) >= CLEAR:
-        said.append(f"Tends to {'the middle' if log_spread > 0 else 'the ends'} of the scale.")
+    from pluralign.ratings.simulated_profile_bayes import facts_of
+
+    facts = facts_of(theta, shift, log_spread)
+    cares, turns = (", ".join(values[i] for i in named) for named in (facts.cares, facts.turns))
+    said = [f"Matters to this person: {cares}." if cares else "No value matters much to this person."]
+    said += [f"What this person turns away from: {turns}."] if turns else []
+    if facts.shift:
+        said.append(f"Tends to {'low' if facts.shift > 0 else 'high'} ratings.")
+    if facts.log_spread:
+        said.append(f"Tends to {'the middle' if facts.log_spread > 0 else 'the ends'} of the scale.")
     return " ".join(said)
 
 

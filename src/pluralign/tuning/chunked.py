@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
-__all__ = ["Product", "chunked_nats"]
+__all__ = ["Product", "chunked_measures", "chunked_nats"]
 
 
 class Product(NamedTuple):
@@ -54,6 +54,21 @@ def chunked_nats(
         return total, nats
     nats, _ = _in_chunks(product, (ids, weights), n_chunks, [hidden, *parameters], [False] * (1 + len(parameters)))
     return (nats * weights).sum(), nats
+
+
+@torch.no_grad()
+def chunked_measures(
+    product: Product, ids: Tensor, n_chunks: int, hidden: Tensor, parameters: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each token -log p in nats, the probability of the likeliest token, and whether that is it; three arrays [n]."""
+    nats, tops, hits = [], [], []
+    for some, wanted in zip(hidden.tensor_split(n_chunks), ids.tensor_split(n_chunks), strict=True):
+        logprobs = torch.log_softmax(product(some, parameters), dim=1)
+        nats.append(-logprobs.gather(1, wanted[:, None])[:, 0])
+        top = logprobs.max(dim=1)
+        tops.append(top.values.exp())
+        hits.append(top.indices == wanted)
+    return torch.cat(nats), torch.cat(tops), torch.cat(hits)
 
 
 class _ChunkedNats(torch.autograd.Function):

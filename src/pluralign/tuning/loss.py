@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from pluralign.errors import ModelError, UsageError
 from pluralign.models.head import Head
-from pluralign.tuning.chunked import Product, chunked_nats
+from pluralign.tuning.chunked import Product, chunked_measures, chunked_nats
 
-__all__ = ["Nats", "SparseLoss", "Targets", "open_loss"]
+__all__ = ["Measures", "Nats", "SparseLoss", "Targets", "open_loss"]
 
 CHUNK_BYTES = 64 << 20
 """A chunk's logits in float32; two to four times as much is held at once, and the output layer's gradient twice."""
@@ -67,6 +67,17 @@ class Nats(NamedTuple):
     """Of each supervised token, unweighted and without gradient [n], float32."""
 
 
+class Measures(NamedTuple):
+    """What is said of each supervised token, without gradient; three arrays [n]."""
+
+    nats: Tensor
+    """-log p, float32."""
+    top_probability: Tensor
+    """Of the likeliest token, float32."""
+    is_top: Tensor
+    """Whether the token is the likeliest."""
+
+
 class SparseLoss(nn.Module):
     """A causal model, with or without adapters, and the cross-entropy of its supervised tokens. Made by `open_loss`."""
 
@@ -91,8 +102,11 @@ class SparseLoss(nn.Module):
         *,
         position_ids: Tensor | None = None,
         attention: Mapping[str, Any] | None = None,
-    ) -> Nats:
+        measure: bool = False,
+    ) -> Nats | Measures:
         """Nats of the targets in rows of ids [rows, tokens]; `attention` is handed to the model as it is.
+
+        With `measure` there are no gradients, and more is said of each target.
 
         Rows of several sequences: restarting `position_ids` keep them apart only where `attention` has no 'attention_mask', or
         one of four axes that does, and the architecture shows them to its mask; in transformers 5.24 gpt_oss, afmoe, opt and
@@ -106,6 +120,8 @@ class SparseLoss(nn.Module):
         hidden = states.index_select(0, targets.before)
         n_chunks = math.ceil(len(targets) / self._states_a_chunk)
         product, parameters = self._product()
+        if measure:
+            return Measures(*(part[:n] for part in chunked_measures(product, targets.ids, n_chunks, hidden, parameters)))
         total, of_token = chunked_nats(product, targets.ids, targets.weights, n_chunks, hidden, parameters)
         return Nats(total, of_token[:n])
 

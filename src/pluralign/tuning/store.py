@@ -27,10 +27,11 @@ import numpy.typing as npt
 from pluralign.errors import DataError
 from pluralign.files import atomic_write, hash_file, read_json
 from pluralign.models import Encoded, FlatEncoded, Template
+from pluralign.models.cache import default_cache_path
 from pluralign.runs import Run, RunConfig
 from pluralign.tuning.encode import Cut, encode_files
 
-__all__ = ["ENCODING_VERSION", "EncodedStore", "encode_once", "open_store"]
+__all__ = ["ENCODING_VERSION", "EncodedStore", "default_encoded_path", "encode_once", "open_store"]
 
 ENCODING_VERSION = 1
 """Goes up with any change of what is encoded."""
@@ -65,16 +66,24 @@ class EncodedStore:
         part = tokens[start : start + int(self.lengths[number])]
         return Encoded(np.array(part["id"]), np.array(part["is_loss"]), np.array(part["example"]))
 
-    def gather(self, numbers: Sequence[int]) -> FlatEncoded:
+    def gather(self, numbers: Sequence[int] | IntArray) -> FlatEncoded:
         """Several sequences, one after another."""
-        several = [self.sequence(number) for number in numbers]
-        none = np.zeros(0, dtype=_TOKEN)
-        return FlatEncoded(
-            ids=np.concatenate([none["id"], *(one.ids for one in several)]),
-            is_loss=np.concatenate([none["is_loss"], *(one.is_loss for one in several)]),
-            example_index=np.concatenate([none["example"], *(one.example_index for one in several)]),
-            starts=np.cumsum([0, *map(len, several)]),
-        )
+        chosen = np.asarray(numbers, dtype=np.int64)
+        starts = np.concatenate([[0], self.lengths[chosen].cumsum()])
+        tokens = np.empty(starts[-1], dtype=_TOKEN)
+        shards = self._shard_of[chosen]
+        for shard in np.unique(shards).tolist():
+            mine = np.flatnonzero(shards == shard)
+            sizes = self.lengths[chosen[mine]]
+            within = np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes)
+            there = np.repeat(self._start_in_shard[chosen[mine]], sizes) + within
+            tokens[np.repeat(starts[mine], sizes) + within] = self._map(shard)[there]
+        return FlatEncoded(tokens["id"].copy(), tokens["is_loss"].copy(), tokens["example"].copy(), starts)
+
+    @property
+    def file_of(self) -> IntArray:
+        """The number of each sequence's file, among those that were encoded [sequences]."""
+        return np.array([int(shard.partition("-")[0]) for shard in self._shards], dtype=np.int64)[self._shard_of]
 
     def _map(self, shard: int) -> npt.NDArray[Any]:
         return _mapped(self.folder / f"{self._shards[shard]}.npy")
@@ -87,6 +96,11 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
     except (OSError, ValueError) as error:
         raise DataError(str(path), f"it cannot be read: {error}; remove its folder to have it made again") from error
     return tokens
+
+
+def default_encoded_path() -> Path:
+    """Beside the answers of models that are remembered: `encoded` in $XDG_CACHE_HOME/pluralign or ~/.cache/pluralign."""
+    return default_cache_path().parent / "encoded"
 
 
 def encode_once(
