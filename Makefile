@@ -1,20 +1,26 @@
-# make demo   install, study simulated people, say where the page is
+# make demo   install, tell the whole story on the embedded model, say where the page is
 # make test   the default tests; make check is what CI runs: format, lint, types, tests, docs; make bench: the small benchmarks
 
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= runs/demo
+WORK ?= runs/embedded
 BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
+LOCAL := $(VENV)/.installed-local
 DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-bench
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 
-.PHONY: demo test slow check lint types docs bench clean
+.PHONY: demo embedded test slow check lint types docs bench clean
 .DELETE_ON_ERROR:
 
-demo: $(BASE)
+demo: $(LOCAL)
 	$(BIN)/pluralign demo --out $(OUT)
+
+# trains the embedded model anew and puts it into the package; goes on where it was stopped
+embedded: $(DEV)
+	$(BIN)/python recipes/embedded.py $(WORK) --install
 
 # one thread of arithmetic per process: there is a process per core already
 test: $(DEV)
@@ -49,8 +55,12 @@ $(BASE): pyproject.toml
 	touch $@
 
 # torch comes first, so that pip takes the CPU build where one is offered
-$(DEV): $(BASE)
+$(LOCAL): $(BASE)
 	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -e '.[local]'
+	touch $@
+
+$(DEV): $(LOCAL)
 	$(BIN)/python -m pip install --quiet -e '.[local,api]' --group dev
 	touch $@
 
