@@ -31,7 +31,7 @@ WIDTH, INNER, LAYERS, HEADS = 128, 512, 4, 4
 INITIAL = 0.08
 """Standard deviation of the first weights: 1 / sqrt(width), since smaller ones learn nothing for long at this width."""
 MAX_TOKENS = 512
-BASE_TOKENS, TUNED_TOKENS = 4_000_000, 40_000_000
+BASE_TOKENS, TUNED_TOKENS = 4_000_000, 28_000_000
 COMMON: dict[str, Any] = {
     "max_tokens": MAX_TOKENS,
     "sequences_a_step": 32,

@@ -62,7 +62,7 @@ class LoraFlags:
     """Train adapters of low rank instead of all weights."""
     rank: int = 16
     """Of the adapters."""
-    alpha: float = 80.0
+    alpha: int = 80
     """Adapters are scaled by alpha / rank."""
     lora_dropout: float = 0.0
     """Of the adapters' inputs."""

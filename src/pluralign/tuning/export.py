@@ -63,8 +63,8 @@ class ExportResult:
     is_merged: bool
     """Whether there were adapters."""
     end_ids: tuple[int, ...]
-    """What ends a text: the end of a turn first."""
-    pad_id: int
+    """What ends a text: the end of a turn first, if there are turns."""
+    pad_id: int | None
     faults: tuple[str, ...] = ()
     """What is wrong with the folder when it is read again; it is there all the same, since a trained model is worth more."""
 
@@ -76,12 +76,14 @@ def export_model(
     *,
     dtype: torch.dtype | None = None,
     card: str | None = None,
+    chat: bool = True,
     overwrite: bool = False,
 ) -> ExportResult:
     """Writes a causal model, with LoRA adapters or without, and its tokenizer to `out`; what is wrong there is in `.faults`.
 
     `dtype` is that of the weights in the folder; not given, that of the checkpoint that the model was opened from. `card` is
-    the text of README.md. In memory there is at most one copy of the weights beside the model, in `dtype`.
+    the text of README.md. Without `chat` the tokenizer is written as it is, as for a model that was trained on plain text, and
+    need not have turn tokens. In memory there is at most one copy of the weights beside the model, in `dtype`.
     Raises RunError for a place that is taken or a disk that refuses; ModelError for weights that are not finite, not whole or
     not to be merged, and for a tokenizer that is not the model's; UsageError for one without turn tokens.
     """
@@ -90,8 +92,10 @@ def export_model(
     opened = base_config(base)
     precision = dtype or checkpoint_dtype(base, opened)
     n_ids = int(base.get_input_embeddings().weight.shape[0])
-    ready = ready_tokenizer(tokenizer, end_ids_of(base), n_ids)
-    end = int(ready.convert_tokens_to_ids(find_turns(ready).end))
+    ready, ends = tokenizer, list(end_ids_of(base))
+    if chat:
+        ready = ready_tokenizer(tokenizer, end_ids_of(base), n_ids)
+        ends.insert(0, int(ready.convert_tokens_to_ids(find_turns(ready).end)))
     weights = merged_weights(base, precision)
     shell = _shell(base, weights, precision, uses_cache=bool(opened.get("use_cache", True)))
     done = ExportResult(
@@ -102,8 +106,8 @@ def export_model(
         n_bytes=sum(one.nbytes for one in weights.values()),
         is_tied=bool(shell.all_tied_weights_keys),
         is_merged=base is not model,
-        end_ids=tuple(dict.fromkeys([end, *end_ids_of(base)])),
-        pad_id=int(ready.pad_token_id),
+        end_ids=tuple(dict.fromkeys(ends)),
+        pad_id=ready.pad_token_id,
     )
     check_room(place, done.n_bytes)
     with _written(place) as made:
@@ -114,7 +118,7 @@ def export_model(
         if card is not None:
             (made / "README.md").write_text(card, encoding="utf-8")
         _write_record(made, done)
-    return ExportResult(**asdict(done) | {"faults": tuple(check_export(place))})
+    return ExportResult(**asdict(done) | {"faults": tuple(check_export(place, chat=chat))})
 
 
 def export_adapter(model: Any, out: str | os.PathLike[str], base_name: str, *, overwrite: bool = False) -> Path:

@@ -35,12 +35,13 @@ PROBES = (
 _INDEX = "model.safetensors.index.json"
 
 
-def check_export(folder: str | os.PathLike[str]) -> list[str]:
+def check_export(folder: str | os.PathLike[str], *, chat: bool = True) -> list[str]:
     """Faults of this folder, each a sentence that begins with the file's name; none for one that is whole.
 
     Weights: all that the architecture needs, in the right shapes, in the precision that config.json says, no others, each file
     readable to its end. Tokenizer: turn tokens are single ids with rows in the model, and the chat template writes the ids that
     the format 'spectrum' does. Configurations: the end of a turn ends a text; nothing of this package's own is left in them.
+    Without `chat`, turn tokens and a chat template are not looked for.
     """
     place = Path(folder)
     if not (place / "config.json").is_file():
@@ -50,6 +51,8 @@ def check_export(folder: str | os.PathLike[str]) -> list[str]:
         faults.append("config.json: names something of 'pluralign', which others do not have.")
     try:
         tokenizer = open_tokenizer(str(place))
+        if not chat:
+            return faults
         faults += chat_faults(tokenizer, n_ids)
         faults += _end_faults(place, int(tokenizer.convert_tokens_to_ids(find_turns(tokenizer).end)))
     except (PluralignError, OSError, ValueError) as error:

@@ -131,12 +131,12 @@ def end_ids_of(model: Any) -> tuple[int, ...]:
     return tuple(dict.fromkeys(n for ids in found for n in ([ids] if isinstance(ids, int) else ids or ())))
 
 
-def write_generation_settings(model: Any, folder: Path, end_ids: tuple[int, ...], pad_id: int) -> None:
+def write_generation_settings(model: Any, folder: Path, end_ids: tuple[int, ...], pad_id: int | None) -> None:
     """The model's, with these ends and this padding, and with plain sampling in place of what it says of that."""
     settings = {} if model.generation_config is None else json.loads(model.generation_config.to_json_string(use_diff=True))
     # with _from_model_config some versions of transformers would make it anew of config.json, without our end
     kept = {k: v for k, v in settings.items() if k != "_from_model_config" and k not in _BENDS_SAMPLING}
-    ends = {"eos_token_id": list(end_ids), "pad_token_id": pad_id}
+    ends = ({"eos_token_id": list(end_ids)} if end_ids else {}) | ({} if pad_id is None else {"pad_token_id": pad_id})
     write_json(folder / "generation_config.json", kept | ends | _PLAIN_SAMPLING)
 
 

@@ -48,8 +48,8 @@ def _whole(
     return fresh
 
 
-def _card(name: str, revision: str | None, settings: TuneSettings) -> str:
-    lora = "all weights" if settings.lora is None else f"LoRA, rank {settings.lora.rank}, alpha {settings.lora.alpha:g}"
+def _card(name: str, revision: str | None, settings: TuneSettings, *, has_turns: bool) -> str:
+    lora = "all weights" if settings.lora is None else f"LoRA, rank {settings.lora.rank}, alpha {settings.lora.alpha}"
     at = "" if revision is None else f" at {revision}"
     return "\n".join(
         [
@@ -60,7 +60,9 @@ def _card(name: str, revision: str | None, settings: TuneSettings) -> str:
             "sequence.",
             "",
             "Its chat template has the roles description, input and output. It gives distributions of outputs rather than "
-            "advice: read how probable an answer is, or draw many.",
+            "advice: read how probable an answer is, or draw many."
+            if has_turns
+            else "It was trained on plain text: Description, Input and Output as labelled paragraphs, no turns.",
             "",
             f"pluralign {__version__}; Spectrum Tuning is from Sorensen et al. 2025 (arXiv 2510.06084).",
             "",

@@ -12,41 +12,18 @@ Spectrum Tuning (arXiv 2510.06084).
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from pluralign.errors import MissingExtraError, ModelError, UsageError
+from pluralign.tuning.settings import LoraSettings
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-__all__ = ["LoraSettings", "add_lora", "untie"]
-
-
-@dataclass(frozen=True, slots=True)
-class LoraSettings:
-    """Which layers get adapters, and of what size. Raises UsageError for what cannot be."""
-
-    rank: int = 16
-    alpha: int = 80
-    """The adapters' product is multiplied by alpha / rank."""
-    dropout: float = 0.0
-    """Of the adapters' inputs; an embedding's have none."""
-    targets: tuple[str, ...] = ("q_proj", "v_proj")
-    """Last parts of the names of the decoder's layers."""
-    embeddings: bool = True
-    """Whether the embedding and the output layer get adapters of their own too."""
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.alpha < 1 or not 0 <= self.dropout < 1:
-            raise UsageError(
-                f"rank {self.rank}, alpha {self.alpha}, dropout {self.dropout}: the first two start at 1, the last is in 0..1."
-            )
-        if not self.targets and not self.embeddings:
-            raise UsageError("targets is empty and embeddings is off, so there is nothing to train; name a layer.")
+__all__ = ["add_lora", "untie"]
 
 
 def add_lora(model: Any, settings: LoraSettings, *, seed: int = 0) -> PeftModel:

@@ -28,7 +28,7 @@ class LoraSettings:
     """Adapters of low rank; the rest of the model stays as it is. Scale is alpha / rank."""
 
     rank: int = 16
-    alpha: float = 80.0
+    alpha: int = 80
     dropout: float = 0.0
     targets: tuple[str, ...] = ("q_proj", "v_proj")
     """Last parts of modules' names."""
@@ -36,13 +36,13 @@ class LoraSettings:
     """Also on the input embeddings and the output layer."""
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or not self.alpha > 0 or not 0 <= self.dropout < 1:
+        if self.rank < 1 or self.alpha < 1 or not 0 <= self.dropout < 1:
             raise UsageError(
-                f"LoRA: rank {self.rank}, alpha {self.alpha}, dropout {self.dropout}; a rank is at least 1, alpha above 0, "
-                "dropout at least 0 and below 1."
+                f"LoRA: rank {self.rank}, alpha {self.alpha}, dropout {self.dropout}: the first two are at least 1, the last "
+                "in [0, 1)."
             )
         if not self.targets and not self.embeddings:
-            raise UsageError("LoRA: no module is named and embeddings are left out, so there is nothing to train.")
+            raise UsageError("LoRA: targets is empty and embeddings is off, so there is nothing to train; name a layer.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

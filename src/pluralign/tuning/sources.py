@@ -16,6 +16,8 @@ from pluralign.files import hash_file, read_json
 __all__ = ["DataFile", "TrainingFiles", "find_files"]
 
 Role = Literal["train", "held out"]
+_ROLES: dict[str, Role] = {"train": "train", "test": "held out"}
+"""Of tasks, by their split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,14 @@ def _of_suite(folder: Path) -> list[tuple[DataFile, Role]]:
         raise DataError(
             str(folder), "it has no manifest.json, so it is no finished suite; run its suite build again to the end"
         )
-    found: list[tuple[DataFile, Role]] = []
-    for task, entry in read_json(folder / "manifest.json")["tasks"].items():
-        role: Role = "train" if entry["split"] == "train" else "held out"
-        found += [(DataFile(folder / part["file"], task), role) for part in entry["parts"]]
+    try:
+        found = [
+            (DataFile(folder / part["file"], task), _ROLES[entry["split"]])
+            for task, entry in read_json(folder / "manifest.json")["tasks"].items()
+            for part in entry["parts"]
+        ]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DataError(str(folder), "its manifest.json is not that of a suite; name a folder made by suite build") from error
     missing = [str(file.path) for file, _ in found if not file.path.is_file()]
     if missing:
         raise DataError(str(folder), f"{len(missing)} files of its manifest are missing, e.g. {missing[0]}; build it again")

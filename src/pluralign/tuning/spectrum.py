@@ -127,7 +127,7 @@ def tune(
 
         # from the last checkpoint, if there is one
         checkpoints = Path(out) / "checkpoints"
-        found = latest_checkpoint(checkpoints, tell=tell if ranks.is_first else None)
+        found = latest_checkpoint(checkpoints, tell=tell if ranks.is_first else _silent)
         state: dict[str, Any] = {"step": 0, "tokens": 0, "loss_tokens": 0, "seconds": 0.0}
         if found is not None:
             found.restore(called, optimizer, rank=ranks.rank)
@@ -186,7 +186,9 @@ def tune(
             "counts": store.counts,
         }
         results["held_out"] = _last_measure(Path(out)) if ranks.is_first else None
-        write_model(Path(out), model, places.revision, trained, settings, ranks, products)
+        results["faults"] = write_model(Path(out), model, places.revision, trained, settings, ranks, products)
+        for fault in results["faults"]:
+            tell(f"{out}/model: {fault}")
         if run is not None:
             run.write_results(results)
         ranks.wait()

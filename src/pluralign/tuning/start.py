@@ -69,7 +69,7 @@ def opened_model(name: str, settings: TuneSettings, products: torch.dtype, revis
     if settings.lora is not None:
         from pluralign.tuning.lora import add_lora
 
-        model = add_lora(model, settings.lora)
+        model = add_lora(model, settings.lora, seed=settings.seed)
     if settings.gradient_checkpointing:
         # newer versions have another name for it, and warn of the old one
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
