@@ -43,7 +43,7 @@ def tune(
     Parameters
     ----------
     model
-        Folder or hub id, with turn tokens (see transplant).
+        Folder or hub id, with turn tokens (see transplant); `embedded` for the package's own small model.
     data
         Files of episodes, .jsonl or .parquet, or folders made by suite build, whose tasks of the split "test" are held out.
     held_out
@@ -55,21 +55,21 @@ def tune(
     """
     from pluralign.progress import progress_bars
 
-    name, settings, places = model.removeprefix("hf/"), steps.to_settings(recipe, lora, place), place.to_places()
-    folder = out or default_folder(name, recipe.method)
+    settings, places = steps.to_settings(recipe, lora, place), place.to_places()
+    folder = out or default_folder(model, recipe.method)
     is_first = os.environ.get("RANK", "0") == "0"
     with progress_bars(is_quiet=not is_first) as tell:
         if dry_run:
             from pluralign.tuning.tune_plan import plan_tune
 
             plan = plan_tune(
-                name, data, settings=settings, held_out=held_out, revision=place.revision, cache=place.cache, on_progress=tell
+                model, data, settings=settings, held_out=held_out, revision=place.revision, cache=place.cache, on_progress=tell
             )
         else:
             from pluralign.tuning.spectrum import tune as run
 
             said = say if is_first else _silent
-            results = run(name, data, folder, settings=settings, held_out=held_out, places=places, on_progress=tell, tell=said)
+            results = run(model, data, folder, settings=settings, held_out=held_out, places=places, on_progress=tell, tell=said)
     if dry_run:
         _print_plan(plan, as_json=output.json)
     elif is_first:

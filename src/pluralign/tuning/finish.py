@@ -22,16 +22,23 @@ __all__ = ["write_model"]
 
 def write_model(
     out: Path, name: str, revision: str | None, trained: Any, settings: TuneSettings, ranks: Ranks, products: torch.dtype
-) -> None:
-    """out/model, with adapters merged in, and out/adapter where there are any. Every process calls it, the first one writes."""
+) -> list[str]:
+    """out/model, with adapters merged in, and out/adapter where there are any; the faults of out/model, which is there anyway.
+
+    Every process calls it, the first one writes.
+    """
     trained.zero_grad(set_to_none=True)
     whole = _whole(name, revision, trained, settings, ranks, products)
+    faults: list[str] = []
     if ranks.is_first:
         tokenizer = open_tokenizer(name, revision)
         if settings.lora is not None:
             export_adapter(whole, out / "adapter", name, overwrite=True)
-        export_model(whole, tokenizer, out / "model", card=_card(name, revision, settings), overwrite=True)
+        has_turns = settings.format == "spectrum"
+        card = _card(name, revision, settings, has_turns=has_turns)
+        faults += export_model(whole, tokenizer, out / "model", card=card, chat=has_turns, overwrite=True).faults
     ranks.wait()
+    return faults
 
 
 def _whole(

@@ -58,6 +58,11 @@ def open_ranks(device: str = "auto") -> Iterator[Ranks]:
     if n_ranks == 1:
         yield Ranks(0, 1, place)
         return
+    if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise UsageError(
+            f"WORLD_SIZE is {n_ranks}, but {' and '.join(missing)} are not in the environment: start several processes by "
+            "torchrun, which sets them."
+        )
     if place.type == "cuda":
         torch.cuda.set_device(place)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")

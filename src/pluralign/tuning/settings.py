@@ -89,7 +89,7 @@ class TuneSettings:
     def __post_init__(self) -> None:
         """Raises UsageError, with all that is wrong."""
         lowest = {"max_tokens": 2, "sequences_a_step": 1, "budget_tokens": 1, "max_steps": 1, "micro_tokens": 2}
-        lowest |= {"warmup_steps": 0, "save_every": 1, "measure_every": 1, "max_held_out": 1}
+        lowest |= {"warmup_steps": 0, "save_every": 1, "measure_every": 1, "max_held_out": 1, "seed": 0}
         given = {name: getattr(self, name) for name in lowest}
         faults = [f"{k} is {v}, lowest is {lowest[k]}" for k, v in given.items() if v is not None and v < lowest[k]]
         positive = {"lr": self.lr, "clip": self.clip, "epochs": self.epochs}

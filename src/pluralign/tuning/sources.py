@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from pluralign.episodes import iter_episodes, write_episodes
-from pluralign.errors import DataError, UsageError
+from pluralign.errors import DataError, UsageError, nearest_name
 from pluralign.files import hash_file, read_json
 
 __all__ = ["DataFile", "TrainingFiles", "find_files"]
@@ -36,6 +36,12 @@ class TrainingFiles:
     train: tuple[DataFile, ...]
     held_out: tuple[DataFile, ...]
     """Nothing of their tasks is trained on, where they are a suite's."""
+
+    def check_tasks(self, named: Iterable[str]) -> None:
+        """Raises UsageError for a task of these names that nothing is trained on of, such as a misspelt one with a weight."""
+        known = {file.task for file in self.train}
+        if unknown := sorted(set(named) - known):
+            raise UsageError(f"weight of task {nearest_name(unknown[0], known)}")
 
 
 def find_files(

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pluralign.files import read_json
 from pluralign.models import Template
 from pluralign.runs import Run, RunConfig
 from pluralign.tuning.attention import segment_attention
@@ -41,7 +42,15 @@ from pluralign.tuning.ranks import Ranks, open_ranks
 from pluralign.tuning.run_log import RunLog, Tracker, TrackerName, open_tracker, read_log
 from pluralign.tuning.settings import TuneSettings
 from pluralign.tuning.sources import TrainingFiles, find_files
-from pluralign.tuning.start import Spread, check_transformers, opened_model, opened_template, products_dtype, spread_out
+from pluralign.tuning.start import (
+    Spread,
+    check_transformers,
+    folder_or_id,
+    opened_model,
+    opened_template,
+    products_dtype,
+    spread_out,
+)
 from pluralign.tuning.steps import Schedule, open_schedule
 from pluralign.tuning.store import EncodedStore, default_encoded_path, encode_once
 from pluralign.tuning.work import StepWork
@@ -75,7 +84,7 @@ def tune(
     on_progress: Tell | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Trains a causal model, a folder or hub id, on episodes into the run folder `out`; what results.json says.
+    """Trains a causal model, a folder or hub id or "embedded", on episodes into the run folder `out`; what results.json says.
 
     `data` and `held_out` are files of episodes or suites' folders (`sources.find_files`). Started again with the same arguments
     it goes on from the last checkpoint, with the same steps. Under torchrun every process calls it.
@@ -86,12 +95,18 @@ def tune(
     settings, places = settings or TuneSettings(), places or TunePlaces()
     on_progress, tell = on_progress or _silent, tell or _silent
     check_transformers()
+    model = folder_or_id(model)
     with open_ranks(places.device) as ranks, contextlib.ExitStack() as stack:
         # what is trained on, as tokens
         template = opened_template(model, settings, places.revision)
         cache = places.cache or default_encoded_path()
         files = find_files(data, held_out, cache=cache)
+        files.check_tasks(settings.task_weights)
         run = stack.enter_context(_opened_run(Path(out), model, files, settings, places, ranks))
+        if (Path(out) / "results.json").exists() and (Path(out) / "model").is_dir():
+            tell("this run has ended; what it found is in results.json")
+            ended: dict[str, Any] = read_json(Path(out) / "results.json")
+            return ended
         encode = functools.partial(_encoded, template=template, settings=settings, cache=cache, ranks=ranks, tell=on_progress)
         store = encode([file.path for file in files.train])
         held_out_store = encode([file.path for file in files.held_out]) if files.held_out else None
@@ -175,7 +190,7 @@ def tune(
                     state,
                     rank=ranks.rank,
                     n_ranks=ranks.n_ranks,
-                    sharded=places.spread == "shards",
+                    sharded=places.spread == "shards" and ranks.n_ranks > 1,
                 )
 
         # a folder that others can load

@@ -12,12 +12,21 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pluralign.errors import ModelError, UsageError
 from pluralign.models import Template, open_template, open_tokenizer
+from pluralign.models.embedded import embedded_folder
 from pluralign.models.loading import check_folder, from_pretrained, quick_dtype
 from pluralign.tuning.loss import SparseLoss
 from pluralign.tuning.ranks import Ranks
 from pluralign.tuning.settings import Precision, TuneSettings
 
-__all__ = ["Spread", "check_transformers", "opened_model", "opened_template", "products_dtype", "spread_out"]
+__all__ = [
+    "Spread",
+    "check_transformers",
+    "folder_or_id",
+    "opened_model",
+    "opened_template",
+    "products_dtype",
+    "spread_out",
+]
 
 TRANSFORMERS = 5
 """The major version whose attention, masks and positions this package knows."""
@@ -32,6 +41,18 @@ def check_transformers() -> None:
             f"transformers {transformers.__version__} is installed; training is written for {TRANSFORMERS}.x, where packed "
             f"sequences are known to stay apart. Run: pip install 'transformers=={TRANSFORMERS}.*'"
         )
+
+
+def folder_or_id(name: str) -> str:
+    """Where a model's weights are: `hf/` in front, as other commands write it, is taken off; `embedded` is the package's own.
+
+    >>> folder_or_id("hf/organisation/model")
+    'organisation/model'
+    """
+    kind, _, rest = name.partition("/")
+    if kind == "embedded":
+        return str(embedded_folder(rest))
+    return rest if kind == "hf" and rest else name
 
 
 def opened_template(name: str, settings: TuneSettings, revision: str | None) -> Template:
@@ -57,10 +78,15 @@ def products_dtype(dtype: Precision, device: torch.device) -> torch.dtype:
 def opened_model(name: str, settings: TuneSettings, products: torch.dtype, revision: str | None) -> Any:
     """Weights that are trained in float32; those that LoRA leaves as they are in the precision of products.
 
-    Raises ModelError where it cannot be loaded, or its embeddings have no row for some of the tokenizer's ids.
+    Raises ModelError where it cannot be loaded, or its embeddings have no row for some of the tokenizer's ids; UsageError where
+    sequences may be longer than it takes.
     """
     model = from_pretrained(name, torch.float32 if settings.lora is None else products, revision)
     model.config.use_cache = False
+    config = model.config.get_text_config()
+    most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if most is not None and settings.max_tokens > most:
+        raise UsageError(f"{name}: takes {most:,} tokens, and sequences may have {settings.max_tokens:,}: --max-tokens {most}.")
     n_rows, n_ids = model.get_input_embeddings().weight.shape[0], len(open_tokenizer(name, revision))
     if n_ids > n_rows:
         raise ModelError(

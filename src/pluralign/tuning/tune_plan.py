@@ -16,7 +16,7 @@ from pluralign.models import Encoded, Template
 from pluralign.tuning.packing import IntArray
 from pluralign.tuning.settings import TuneSettings
 from pluralign.tuning.sources import find_files
-from pluralign.tuning.start import check_transformers, opened_template, products_dtype
+from pluralign.tuning.start import check_transformers, folder_or_id, opened_template, products_dtype
 from pluralign.tuning.steps import Schedule, open_schedule, supervised_on
 from pluralign.tuning.store import EncodedStore, default_encoded_path, encode_once
 from pluralign.tuning.work import default_micro_tokens
@@ -131,9 +131,11 @@ def plan_tune(
     """What `spectrum.tune` with the same arguments would do. The data are encoded for it, and kept in `cache` for the run."""
     settings = settings or TuneSettings()
     check_transformers()
+    model = folder_or_id(model)
     template = opened_template(model, settings, revision)
     kept = cache or default_encoded_path()
     files = find_files(data, held_out, cache=kept)
+    files.check_tasks(settings.task_weights)
 
     def encode(several: Sequence[Any]) -> EncodedStore:
         return encode_once([f.path for f in several], template, max_tokens=settings.max_tokens, cache=kept, tell=on_progress)

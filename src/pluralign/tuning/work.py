@@ -43,6 +43,10 @@ class StepWork:
     products: torch.dtype
     ranks: Ranks
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for weights of tasks that are not there."""
+        self.files.check_tasks(self.settings.task_weights)
+
     def maker(self, store: EncodedStore, *, alone: bool = False) -> BatchMaker:
         """`alone`: all batches on each rank."""
         micro = self.settings.micro_tokens or default_micro_tokens(self.ranks.device)
