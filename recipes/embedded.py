@@ -1,12 +1,17 @@
 """Trains the embedded model anew: make embedded, or python recipes/embedded.py WORK [--install]
 
-    episodes of the embedded world (suite.embedded_mixture)  ->  WORK/data/
+    episodes of the embedded world                            ->  WORK/data/       suite.embedded_mixture
     a byte-level tokenizer, a Llama with random weights       ->  WORK/start/
-    base: plain text of the episodes, loss on every token     ->  WORK/base/      pluralign tune --method pretrain
-    tuned: the base, turns, loss on outputs only              ->  WORK/tuned/     pluralign tune
+    base    plain text of the episodes, loss on every token   ->  WORK/base/       pluralign tune --method pretrain
+    told    from the base: people of whom much is told        ->  WORK/told/       pluralign tune
+    people  from there: people from their ratings too         ->  WORK/people/     pluralign tune
+    tuned   from there: all families                          ->  WORK/tuned/      pluralign tune
 
-Every step goes on where it was killed. With --install both models are put into the package, as safetensors, with their card;
-how good they are is then measured by benchmarks/embedded.py, whose figures the card repeats.
+The stages are a curriculum. With everything at once from the start, nothing that depends on a person was learned from the first
+ten million tokens: a small share of the loss, it drowns in the noise of the rest. Told people are learned from in one million.
+
+Every stage goes on where it was killed. With --install base and tuned are put into the package, as safetensors; how good they
+are is then measured by benchmarks/embedded.py, whose figures their card repeats.
 """
 
 from __future__ import annotations
@@ -20,9 +25,11 @@ import torch
 from embedded_tokenizer import PAD, TURN_END, make_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pluralign.models.embedded import embedded_folder
+from pluralign.models import embedded
 from pluralign.progress import progress_bars
+from pluralign.suite.embedded_episodes import Told, ratings_episodes
 from pluralign.suite.embedded_mixture import write_embedded
+from pluralign.suite.parts import write_parts
 from pluralign.tuning.settings import TuneSettings
 from pluralign.tuning.spectrum import TunePlaces, tune
 
@@ -31,19 +38,22 @@ WIDTH, INNER, LAYERS, HEADS = 128, 512, 4, 4
 INITIAL = 0.08
 """Standard deviation of the first weights: 1 / sqrt(width), since smaller ones learn nothing for long at this width."""
 MAX_TOKENS = 512
-BASE_TOKENS, TUNED_TOKENS = 4_000_000, 28_000_000
 COMMON: dict[str, Any] = {
     "max_tokens": MAX_TOKENS,
-    "sequences_a_step": 32,
-    "warmup_steps": 200,
     "betas": (0.9, 0.95),
     "weight_decay": 0.1,
     "dtype": "bfloat16",
     "max_held_out": 100,
     "seed": SEED,
 }
-BASE = TuneSettings(method="pretrain", lr=2e-3, budget_tokens=BASE_TOKENS, **COMMON)
-TUNED = TuneSettings(lr=2e-3, budget_tokens=TUNED_TOKENS, **COMMON)
+BASE = TuneSettings(method="pretrain", lr=2e-3, warmup_steps=200, sequences_a_step=32, budget_tokens=4_000_000, **COMMON)
+TOLD = TuneSettings(lr=2e-3, warmup_steps=100, sequences_a_step=40, budget_tokens=4_000_000, **COMMON)
+PEOPLE = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=32, budget_tokens=8_000_000, **COMMON)
+TUNED = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=40, budget_tokens=8_000_000, **COMMON)
+KINDS: tuple[Told, ...] = ("profile", "profile", "group", "both", "attributes")
+"""What is told of the people of the stage "told", by turns."""
+TOLD_PEOPLE, TOLD_RATINGS, FIRST_TOLD = 8000, 12, 1_000_000
+"""Of each kind; of each person; the number of the first of them, who are in no other stage."""
 
 
 def main() -> None:
@@ -53,22 +63,49 @@ def main() -> None:
     asked = parser.parse_args()
     work: Path = asked.work
     data, held_out = written(work / "data"), written(work / "held-out", held_out=True)
-    start = started(work / "start")
+    of_people = [file for file in data if file.name.startswith(("ratings", "profile"))]
+    of_all = [file for file in data if not file.name.startswith("ratings")] + of_people[: len(of_people) // 3]
+    stages = [
+        ("base", BASE, started(work / "start"), data),
+        ("told", TOLD, work / "base" / "model", told(work / "told-people")),
+        ("people", PEOPLE, work / "told" / "model", of_people),
+        ("tuned", TUNED, work / "people" / "model", of_all),
+    ]
     places = TunePlaces(cache=work / "encoded", device="cpu")
-    with progress_bars() as tell:
-        for name, model, settings in (("base", start, BASE), ("tuned", work / "base" / "model", TUNED)):
+    for name, settings, model, files in stages:
+        print(name, flush=True)
+        with progress_bars() as tell:
             tune(
-                str(model), data, work / name, settings=settings, held_out=held_out, places=places, on_progress=tell, tell=print
+                str(model),
+                files,
+                work / name,
+                settings=settings,
+                held_out=held_out,
+                places=places,
+                on_progress=tell,
+                tell=print,
             )
     if asked.install:
         for name in ("base", "tuned"):
-            install(work / name / "model", embedded_folder(name))
+            install(work / name / "model", Path(embedded.__file__).parent / name)
 
 
 def written(folder: Path, *, held_out: bool = False) -> list[Path]:
     """The parquet files of the episodes, made if they are not all there."""
     if not (folder / "done").exists():
         write_embedded(folder, held_out=held_out, size=1.0)
+        (folder / "done").touch()
+    return sorted(folder.glob("*.parquet"))
+
+
+def told(folder: Path) -> list[Path]:
+    """Files of people of whom much is told, and few ratings shown."""
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for n, kind in enumerate(KINDS):
+            first = FIRST_TOLD + n * TOLD_PEOPLE
+            people = ratings_episodes(range(first, first + TOLD_PEOPLE), told=kind, n_ratings=TOLD_RATINGS)
+            write_parts(folder, f"told-{n}", people)
         (folder / "done").touch()
     return sorted(folder.glob("*.parquet"))
 

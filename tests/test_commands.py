@@ -120,7 +120,7 @@ def test_a_plan_finds_what_is_wrong_with_the_data(tmp_path: Path) -> None:
 def test_study_and_plan_take_the_same_arguments() -> None:
     of_study, of_plan = (inspect.signature(f).parameters for f in (commands.study, commands.plan))
     assert [*of_plan, "on_progress"] == list(of_study)
-    of_study, of_plan = (inspect.signature(f).parameters for f in (commands.demo, commands.plan_demo))
+    of_study, of_plan = (inspect.signature(f).parameters for f in (commands.study_simulated, commands.plan_simulated))
     assert [*of_plan, "on_progress"] == list(of_study)
 
 
@@ -185,20 +185,22 @@ def test_limit_keeps_that_many_raters_by_the_seed_and_says_so() -> None:
         commands.limited(ratings, 0, seed=0)
 
 
-# the demo
+# simulated people
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The lines that a small demo prints; the truth is made up here, since its own tests are elsewhere."""
-    folder = tmp_path_factory.mktemp("demo")
+    """The lines that a small study of simulated people prints; the truth is made up here, since its own tests are elsewhere."""
+    folder = tmp_path_factory.mktemp("simulated")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(commands, "Population", lambda: SMALL)
         patch.setattr(commands, "family_information", lambda *_, **__: {"examples:4": 0.1, "clusters:2": 9.0})
-        return summary(commands.demo(folder / "demo", settings=QUICK))
+        return summary(commands.study_simulated(folder / "simulated", settings=QUICK))
 
 
-def test_the_demo_prints_the_truth_beside_the_estimate_and_whether_the_interval_holds_it(shown: list[str]) -> None:
+def test_a_study_of_simulated_people_prints_the_truth_beside_the_estimate_and_whether_the_interval_holds_it(
+    shown: list[str],
+) -> None:
     rows = {line.strip().partition("  ")[0]: line for line in shown if line.startswith("  ")}
     assert rows["knowing also"].split()[-3:] == ["truth", "in", "interval"]
     assert re.search(r"9\.000 +NO$", rows["2 clusters"])

@@ -35,7 +35,9 @@ FLOORS = {
     **dict.fromkeys(("episodes", "ratings", "suite"), 1),
     "models": 2,
     **dict.fromkeys(("raters", "tuning", "values", "evals"), 3),
-    **dict.fromkeys(("cli", "commands", "progress", "report", "scoring", "summaries", "terminal", "web", "__main__"), 4),
+    **dict.fromkeys(
+        ("cli", "commands", "demo", "progress", "report", "scoring", "summaries", "terminal", "web", "__main__"), 4
+    ),
 }
 """First name under the package -> floor. A module imports from its own floor and from lower ones."""
 MAX_FILE_LINES = 600

@@ -72,12 +72,27 @@ def test_json_is_one_document_and_a_dry_run_writes_nothing(
     assert json.loads(printed.out) == json.loads((out / "results.json").read_text())
     assert str(out / "report.html") in printed.err
 
-    for verb in (["study", str(table)], ["demo", "--limit", "20"]):
+    for verb in (["study", str(table)], ["study", "simulated", "--limit", "20"]):
         assert cli.main([*verb, "--dry-run", "--out", str(tmp_path / "none"), *QUICK]) == 0
         assert "Nothing was fitted" in capsys.readouterr().out
         assert cli.main([*verb, "--dry-run", "--json", "--out", str(tmp_path / "none"), *QUICK]) == 0
         assert json.loads(capsys.readouterr().out)["n_fits"] == 2
     assert not (tmp_path / "none").exists()
+
+
+def test_simulated_is_a_word_and_a_file_of_that_name_is_reached_by_its_path(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "simulated").write_bytes(table.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for word in ("simulated", "./simulated"):
+        assert cli.main(["study", word, "--limit", "20", "--dry-run", *QUICK]) == 0
+        names[word] = capsys.readouterr().out.partition(":")[0]
+    assert names == {"simulated": "simulated, seed 0", "./simulated": "simulated"}
+    for flags in (["--item", "a"], ["--features", "x.csv"]):
+        assert cli.main(["study", "simulated", "--dry-run", *flags]) == 2
+        assert "./simulated" in capsys.readouterr().err
 
 
 # an interrupt

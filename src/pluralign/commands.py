@@ -30,7 +30,7 @@ from pluralign.ratings.simulate import Population, simulate
 from pluralign.ratings.splits import split_fit_eval
 from pluralign.report import write_study_page
 
-__all__ = ["PAGE", "StudyPlan", "demo", "limited", "plan", "plan_demo", "read_features", "study"]
+__all__ = ["PAGE", "StudyPlan", "limited", "plan", "plan_simulated", "read_features", "study", "study_simulated"]
 
 PAGE = "report.html"
 """Name of the page in a run folder."""
@@ -64,7 +64,7 @@ def study(
     return findings
 
 
-def demo(
+def study_simulated(
     out: str | os.PathLike[str],
     *,
     settings: StudySettings | None = None,
@@ -151,8 +151,10 @@ def plan(
     return _plan(ratings, Path(out), settings, [str(note) for note in ratings.notes])
 
 
-def plan_demo(out: str | os.PathLike[str], *, settings: StudySettings | None = None, limit: int | None = None) -> StudyPlan:
-    """What `demo` with the same arguments would do."""
+def plan_simulated(
+    out: str | os.PathLike[str], *, settings: StudySettings | None = None, limit: int | None = None
+) -> StudyPlan:
+    """What `study_simulated` with the same arguments would do."""
     settings = settings or StudySettings()
     ratings = simulate(_population(limit), seed=settings.seed).ratings
     return _plan(ratings, Path(out), settings, ["would fit as well, for the true values, models on fresh simulated people"])

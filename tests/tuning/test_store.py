@@ -142,7 +142,7 @@ def test_two_processes_do_not_make_the_same_store(files: list[Path], tmp_path: P
 
 def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:
     write_episodes(tmp_path / "e.parquet", [LONG])
-    with pytest.raises(DataError, match="none of 1 episodes has a scored output within the window"):
+    with pytest.raises(DataError, match="none of 1 episodes has an output within the window"):
         encode_once([tmp_path / "e.parquet"], template("spectrum-chatml"), max_tokens=50, cache=tmp_path / "cache")
 
 

@@ -15,8 +15,9 @@ from cyclopts import App, ArgumentCollection, CycloptsError
 
 from pluralign import __version__
 from pluralign.cli import asking, cache, suite, tuning
+from pluralign.cli.demo import demo
 from pluralign.cli.printing import say
-from pluralign.cli.study import demo, inspect, study
+from pluralign.cli.study import inspect, study
 from pluralign.errors import PluralignError, UsageError
 from pluralign.terminal import printable
 

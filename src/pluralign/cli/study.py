@@ -1,9 +1,9 @@
-"""Commands over tables of ratings: study, demo, ratings inspect."""
+"""Commands over tables of ratings: study, ratings inspect."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -12,15 +12,16 @@ from pluralign.cli.printing import print_json, say
 
 if TYPE_CHECKING:
     from pluralign.commands import StudyPlan
+    from pluralign.raters.evidence import StudySettings
     from pluralign.raters.findings import Findings
 
-__all__ = ["demo", "inspect", "study"]
+__all__ = ["inspect", "study"]
 
 _READ, _RUN, _STUDY, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), OutputFlags()
 
 
 def study(
-    file: Path,
+    file: Annotated[Literal["simulated"] | Path, Parameter(show_choices=False)],
     /,
     *,
     read: ReadFlags = _READ,
@@ -34,7 +35,9 @@ def study(
     Parameters
     ----------
     file
-        The ratings: a file, or a folder where the format is one. Put it first: flags such as --item take several values.
+        The ratings: a file, or a folder where the format is one. Put it first: flags such as --item take several values. The
+        word simulated, in its place, studies simulated people whose truth is known, and shows how much of it the study finds;
+        a file of that name is ./simulated.
     features
         Numbers about the items in place of their texts, such as an embedding: CSV or parquet, item_id and columns of
         numbers.
@@ -42,8 +45,11 @@ def study(
     from pluralign import commands
     from pluralign.progress import progress_bars
 
-    out = run.out or Path("runs") / (file.resolve().stem or "study")
     settings = asked.to_settings(seed=run.seed)
+    if file == "simulated":
+        _study_simulated(run, settings, read=read, features=features, output=output)
+        return
+    out = run.out or Path("runs") / (file.resolve().stem or "study")
     options = read.to_options()
     if run.dry_run:
         plan = commands.plan(file, out, read=options, features=features, settings=settings, limit=run.limit)
@@ -51,21 +57,6 @@ def study(
         return
     with progress_bars() as tell:
         found = commands.study(file, out, read=options, features=features, settings=settings, limit=run.limit, on_progress=tell)
-    _finish(found, out, output=output)
-
-
-def demo(*, run: RunFlags = _RUN, asked: StudyFlags = _STUDY, output: OutputFlags = _OUTPUT) -> None:
-    """Study simulated people whose truth is known, and show how much of it the study finds. Needs no data."""
-    from pluralign import commands
-    from pluralign.progress import progress_bars
-
-    out = run.out or Path("runs/demo")
-    settings = asked.to_settings(seed=run.seed)
-    if run.dry_run:
-        _show_plan(commands.plan_demo(out, settings=settings, limit=run.limit), output=output)
-        return
-    with progress_bars() as tell:
-        found = commands.demo(out, settings=settings, limit=run.limit, on_progress=tell)
     _finish(found, out, output=output)
 
 
@@ -87,6 +78,27 @@ def inspect(file: Path, /, *, read: ReadFlags = _READ, output: OutputFlags = _OU
     else:
         print("\n".join(found.lines()))
     return 0 if found.is_readable else 1
+
+
+def _study_simulated(
+    run: RunFlags, settings: StudySettings, *, read: ReadFlags, features: Path | None, output: OutputFlags
+) -> None:
+    from pluralign import commands
+    from pluralign.errors import UsageError
+    from pluralign.progress import progress_bars
+
+    if read != ReadFlags() or features is not None:
+        raise UsageError(
+            "study simulated reads no file, so --features and the flags on reading the file mean nothing to it; leave them "
+            "out, or write ./simulated for a file of that name."
+        )
+    out = run.out or Path("runs/simulated")
+    if run.dry_run:
+        _show_plan(commands.plan_simulated(out, settings=settings, limit=run.limit), output=output)
+        return
+    with progress_bars() as tell:
+        found = commands.study_simulated(out, settings=settings, limit=run.limit, on_progress=tell)
+    _finish(found, out, output=output)
 
 
 def _finish(found: Findings, out: Path, *, output: OutputFlags) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,16 @@ from pluralign.models.forward import Forward, PlainForward, TreeForward, registe
 from pluralign.models.plan import Limits
 from pluralign.models.scorer import TokenScorer
 
-__all__ = ["Loaded", "check_folder", "from_pretrained", "load_model", "prepare", "quick_dtype", "suitable_limits"]
+__all__ = [
+    "Loaded",
+    "check_folder",
+    "from_pretrained",
+    "load_model",
+    "prepare",
+    "quick_dtype",
+    "suitable_limits",
+    "without_bars",
+]
 
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 """Nats by which the two ways of running a model may differ on the probe."""
@@ -132,15 +143,30 @@ def _device(name: str) -> torch.device:
     return device
 
 
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Without the bars that transformers draws while it reads or writes weights, beside our own lines."""
+    from transformers.utils import logging
+
+    had_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if had_bars:
+            logging.enable_progress_bar()
+
+
 def from_pretrained(name: str, dtype: torch.dtype, revision: str | None) -> Any:
     """The causal model of a folder or hub id, in memory. Raises ModelError where it cannot be loaded, or not all of it."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, revision=revision, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
+        with without_bars():
+            model, found = AutoModelForCausalLM.from_pretrained(
+                name, dtype=dtype, revision=revision, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{name}: no causal model can be loaded: {error}\n"

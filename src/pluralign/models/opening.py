@@ -61,7 +61,8 @@ def open_model(name: str, settings: ModelSettings | None = None, *, cache: Respo
     kind, _, rest = name.partition("/")
     if kind not in _BACKENDS or (kind not in ("scripted", "embedded") and not rest):
         raise UsageError(
-            f"model {name!r}: {nearest_name(kind, _BACKENDS)}. Write hf/FOLDER_OR_ID, openai/NAME, vllm/..., embedded, scripted."
+            f"model {name!r}: {nearest_name(kind, _BACKENDS)}. Write hf/FOLDER_OR_ID, openai/NAME, vllm/..., embedded or "
+            "scripted."
         )
     return _BACKENDS[kind](rest, settings or ModelSettings(), cache)
 

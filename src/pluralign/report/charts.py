@@ -26,9 +26,11 @@ __all__ = [
     "column_chart",
     "curve_chart",
     "dot_chart",
+    "finished_chart",
     "reliability_chart",
     "stacked_chart",
     "stacked_parts",
+    "value_axis",
 ]
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
@@ -76,7 +78,7 @@ def dot_chart(rows: Sequence[DotRow], axis: Axis, frame: Frame) -> alt.LayerChar
     ends = [v for row in rows for v in (row.low, row.high, row.joint_low, row.joint_high, row.mark)]
     domain = span(ends, include=axis.include)
     y = alt.Y("i:O", axis=None, scale=alt.Scale(domain=list(range(len(rows)))))
-    x_axis = _x_axis(axis, frame)
+    x_axis = value_axis(axis, frame)
 
     def layer(keep: str) -> alt.Chart:
         return alt.Chart(alt.InlineData(values=values)).transform_filter(keep)
@@ -105,7 +107,7 @@ def dot_chart(rows: Sequence[DotRow], axis: Axis, frame: Frame) -> alt.LayerChar
         .mark_text(align="left", color=INK, fontWeight="bold", limit=frame.total)
         .encode(y=y, x=alt.value(-frame.left), text="label:N"),
     ]
-    return _finish(layers, frame, height=ROW * len(rows))
+    return finished_chart(layers, frame, height=ROW * len(rows))
 
 
 def bar_chart(rows: Sequence[BarRow], axis: Axis, frame: Frame) -> alt.LayerChart:
@@ -116,7 +118,7 @@ def bar_chart(rows: Sequence[BarRow], axis: Axis, frame: Frame) -> alt.LayerChar
     domain = span([v for row in rows for v in (row.value, row.low, row.high)], include=axis.include)
     y = alt.Y("i:O", axis=None, scale=alt.Scale(domain=list(range(len(rows))), paddingInner=0.25))
     base = alt.Chart(alt.InlineData(values=values))
-    x = alt.X("value:Q", scale=alt.Scale(domain=domain, nice=False), axis=_x_axis(axis, frame))
+    x = alt.X("value:Q", scale=alt.Scale(domain=domain, nice=False), axis=value_axis(axis, frame))
     valued = base.transform_filter("isValid(datum.value)")
     shown = "text:N" if frame.roomy else "short_text:N"
     ranged = base.transform_filter("isValid(datum.low)")
@@ -130,7 +132,7 @@ def bar_chart(rows: Sequence[BarRow], axis: Axis, frame: Frame) -> alt.LayerChar
         .encode(y=y, x=alt.value(6), text=shown),
         base.mark_text(align="left", color=INK, limit=frame.left - 14).encode(y=y, x=alt.value(-frame.left), text="label:N"),
     ]
-    return _finish(layers, frame, height=ROW * len(rows))
+    return finished_chart(layers, frame, height=ROW * len(rows))
 
 
 def column_chart(rows: Sequence[BarRow], axis: Axis, frame: Frame) -> alt.LayerChart:
@@ -152,7 +154,7 @@ def column_chart(rows: Sequence[BarRow], axis: Axis, frame: Frame) -> alt.LayerC
         base.mark_rule(color=INK, strokeWidth=1).encode(x=x, y="low:Q", y2="high:Q"),
         names.mark_text(align="center", baseline="top", color=INK, limit=34 * 2).encode(x=x, y=alt.value(226), text="label:N"),
     ]
-    return _finish(layers, frame, height=220)
+    return finished_chart(layers, frame, height=220)
 
 
 def curve_chart(points: Sequence[CurvePoint], level: float | None, frame: Frame) -> alt.LayerChart:
@@ -192,7 +194,7 @@ def curve_chart(points: Sequence[CurvePoint], level: float | None, frame: Frame)
                 y=y("v"), x=alt.value("width"), text="text:N"
             )
         )
-    return _finish(layers, frame, height=300 if frame.roomy else 240)
+    return finished_chart(layers, frame, height=300 if frame.roomy else 240)
 
 
 def reliability_chart(points: Sequence[ReliabilityPoint], frame: Frame) -> alt.LayerChart:
@@ -212,7 +214,7 @@ def reliability_chart(points: Sequence[ReliabilityPoint], frame: Frame) -> alt.L
         base.mark_rule(color=MAIN, strokeWidth=2).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q"),
         base.mark_point(size=45, filled=True, color=MAIN, opacity=1).encode(x=x, y=y),
     ]
-    return _finish(layers, frame, height=frame.plot)
+    return finished_chart(layers, frame, height=frame.plot)
 
 
 def stacked_chart(row_names: tuple[str, ...], frame: Frame, gap: float = 1.0) -> alt.LayerChart:
@@ -238,7 +240,7 @@ def stacked_chart(row_names: tuple[str, ...], frame: Frame, gap: float = 1.0) ->
         names = alt.Chart(alt.InlineData(values=[{"i": i, "name": name} for i, name in enumerate(row_names)]))
         label = names.mark_text(align="left", color=MUTED, fontSize=11, limit=frame.left - 6)
         layers.append(label.encode(y=y, x=alt.value(-frame.left), text="name:N"))
-    return _finish(layers, frame, height=21 * len(row_names), bottom=2)
+    return finished_chart(layers, frame, height=21 * len(row_names), bottom=2)
 
 
 def stacked_parts(parts: Sequence[Segment], row_names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -255,14 +257,15 @@ def _lines(axis: Axis, domain: tuple[float, float]) -> list[Any]:
     return [alt.Chart(data).mark_rule(color=INK, strokeWidth=1).encode(x="at:Q")] if inside else []
 
 
-def _x_axis(axis: Axis, frame: Frame) -> alt.Axis:
+def value_axis(axis: Axis, frame: Frame) -> alt.Axis:
+    """The horizontal axis of values, with its short title where there is little room."""
     import altair as alt
 
     title = axis.title if frame.roomy else axis.short_title or axis.title
     return alt.Axis(title=title, format=axis.format, tickCount=6 if frame.roomy else 3)
 
 
-def _finish(layers: list[Any], frame: Frame, *, height: int, bottom: int = 46) -> alt.LayerChart:
+def finished_chart(layers: list[Any], frame: Frame, *, height: int, bottom: int = 46) -> alt.LayerChart:
     """Fixed size and margins, plain style, no machine-made descriptions (the page gives each chart one sentence)."""
     import altair as alt
 

@@ -20,7 +20,7 @@ from pluralign.report.palette import N_DISTINCT, option_colours
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["legend", "study_page", "write_study_page"]
+__all__ = ["legend", "page_environment", "study_page", "write_study_page"]
 
 COMPACT_ABOVE = 4
 """More groups than this are folded away on screen (and unfolded on paper)."""
@@ -49,7 +49,7 @@ def study_page(findings: Findings) -> str:
     """The report of a study as HTML."""
     shown = Findings.from_dict(_clean(findings.to_dict()))
     return (
-        _environment()
+        page_environment()
         .get_template("study.html.j2")
         .render(
             f=shown,
@@ -71,7 +71,8 @@ def legend(options: list[str], *, ordered: bool) -> list[tuple[str, str]]:
     return [pairs[round(i * (len(pairs) - 1) / steps)] for i in range(steps + 1)]
 
 
-def _environment() -> jinja2.Environment:
+def page_environment() -> jinja2.Environment:
+    """The template engine of all pages, with escaping."""
     import jinja2
 
     environment = jinja2.Environment(

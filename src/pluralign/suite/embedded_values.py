@@ -159,7 +159,8 @@ def values_episodes(kind: ValuesKind, numbers: range) -> Iterator[Episode]:
 def _episode(kind: ValuesKind, number: int, rng: np.random.Generator) -> Episode:
     items = rng.integers(len(situation_texts()), size=_N_EXAMPLES)
     bearings = rng.integers(len(BEARINGS), size=_N_EXAMPLES)
-    bearings[::2] = _drawn(_tables()[2][items[::2]], rng.random(len(items[::2])))  # every second one by chance relevant
+    likely = _drawn(_tables()[2][items], rng.random(_N_EXAMPLES))
+    bearings = np.where(rng.random(_N_EXAMPLES) < 0.5, likely, bearings)  # half of them such as are likely to bear on it
     uniforms = rng.random(_N_EXAMPLES)
     examples = [_example(kind, *drawn) for drawn in zip(items.tolist(), bearings.tolist(), uniforms.tolist(), strict=True)]
     options = {"generate": tuple(one.written for one in BEARINGS), "relevance": RELEVANCE, "valence": VALENCE}

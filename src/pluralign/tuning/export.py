@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from pluralign.errors import ModelError
+from pluralign.models.loading import without_bars
 from pluralign.models.turns import find_turns
 from pluralign.tuning.export_check import check_export
 from pluralign.tuning.export_files import (
@@ -110,7 +111,7 @@ def export_model(
         pad_id=ready.pad_token_id,
     )
     check_room(place, done.n_bytes)
-    with _written(place) as made:
+    with _written(place) as made, without_bars():
         shell.save_pretrained(made, state_dict=weights, max_shard_size=SHARD)
         write_config(made, opened)
         write_generation_settings(base, made, done.end_ids, done.pad_id)

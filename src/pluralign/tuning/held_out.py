@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pluralign.errors import DataError
 from pluralign.estimates import estimate_mean
 from pluralign.metrics.calibration import expected_calibration_error
 from pluralign.tuning.batches import Batch
@@ -28,7 +29,9 @@ TokenMeasures = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDAr
 
 
 def chosen_sequences(task_of: IntArray, usable: IntArray, most: int, seed: int) -> IntArray:
-    """At most so many usable sequences of each task, drawn by the seed, in order."""
+    """At most so many usable sequences of each task, drawn by the seed, in order. Raises DataError where none is usable."""
+    if not len(usable):
+        raise DataError("held-out data", "no sequence carries loss: every episode has one output, and no description")
     rng = np.random.default_rng([seed, 1])
     shuffled = rng.permutation(usable)
     chosen = [shuffled[task_of[shuffled] == task][:most] for task in np.unique(task_of[usable]).tolist()]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pluralign.errors import UsageError
+from pluralign.errors import DataError
 from pluralign.models import FlatEncoded
 from pluralign.tuning.batches import Batch, lay_out
 from pluralign.tuning.packing import IntArray, Rows, bucket, pack
@@ -57,10 +57,11 @@ def _permutation(n: int, seed: int, epoch: int) -> IntArray:
 
 
 def open_schedule(store: EncodedStore, settings: TuneSettings) -> Schedule:
-    """The run's order. Raises UsageError where nothing carries loss."""
+    """The run's order. Raises DataError where nothing carries loss."""
     usable = np.flatnonzero(store.lengths > 1 if settings.supervised == "all" else store.n_loss > 0)
     if not len(usable):
-        raise UsageError("no sequence carries loss: every episode has one output and no description; give descriptions.")
+        why = "no sequence carries loss: every episode has one output within the window, and no description; give descriptions"
+        raise DataError(str(store.folder), why)
     n = round(settings.epochs * len(usable))
     if settings.budget_tokens is not None:
         n = _positions_of(settings.budget_tokens, store.lengths[usable], settings.seed)

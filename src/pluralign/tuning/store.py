@@ -141,10 +141,8 @@ def open_store(folder: str | os.PathLike[str]) -> EncodedStore:
     n_loss = np.array([n for step in steps for n in step["n_loss"]], dtype=np.int64)
     counts = {name: sum(step[name] for step in steps) for name in ("episodes", "examples", "examples_kept")}
     counts |= {"sequences": len(whole), "tokens": int(whole.sum()), "loss_tokens": int(n_loss.sum())}
-    if not counts["loss_tokens"]:
-        raise DataError(
-            str(root), f"none of {counts['episodes']:,} episodes has a scored output within the window; make it longer"
-        )
+    if not counts["sequences"]:
+        raise DataError(str(root), f"none of {counts['episodes']:,} episodes has an output within the window; make it longer")
     starts = [one.cumsum() - one for one in lengths]
     return EncodedStore(
         folder=root,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pluralign.errors import UsageError, nearest_name
+from pluralign.errors import ModelError, UsageError, nearest_name
 
 __all__ = ["EMBEDDED", "embedded_folder"]
 
@@ -15,7 +15,13 @@ EMBEDDED = ("tuned", "base")
 
 
 def embedded_folder(name: str = "") -> Path:
-    """Folder of the embedded model; of the tuned one if nothing is named. Raises UsageError for another name."""
+    """Folder of the embedded model; of the tuned one if nothing is named.
+
+    Raises UsageError for another name, ModelError where this checkout lacks its weights.
+    """
     if (name or EMBEDDED[0]) not in EMBEDDED:
         raise UsageError(f"embedded/{name}: {nearest_name(name, EMBEDDED)}")
-    return Path(__file__).parent / (name or EMBEDDED[0])
+    folder = Path(__file__).parent / (name or EMBEDDED[0])
+    if not (folder / "model.safetensors").exists():
+        raise ModelError(f"the embedded model's weights are not in {folder}; train them anew: make embedded")
+    return folder
