@@ -3,12 +3,14 @@
     episodes of the embedded world                            ->  WORK/data/       suite.embedded_mixture
     a byte-level tokenizer, a Llama with random weights       ->  WORK/start/
     base    plain text of the episodes, loss on every token   ->  WORK/base/       pluralign tune --method pretrain
-    told    from the base: people of whom much is told        ->  WORK/told/       pluralign tune
+    told    from the base: single ratings, single questions   ->  WORK/told/       pluralign tune
+    more    from there: many more single ratings              ->  WORK/more/       pluralign tune
     people  from there: people from their ratings too         ->  WORK/people/     pluralign tune
     tuned   from there: all families                          ->  WORK/tuned/      pluralign tune
 
-The stages are a curriculum. With everything at once from the start, nothing that depends on a person was learned from the first
-ten million tokens: a small share of the loss, it drowns in the noise of the rest. Told people are learned from in one million.
+The stages are a curriculum. With everything at once from the start hardly anything that depends on a person was learned from
+the first ten million tokens; from episodes of a single output, where nothing has to be found out but what the description tells
+of the person, it is learned from a few hundred thousand.
 
 Every stage goes on where it was killed. With --install base and tuned are put into the package, as safetensors; how good they
 are is then measured by benchmarks/embedded.py, whose figures their card repeats.
@@ -17,7 +19,9 @@ are is then measured by benchmarks/embedded.py, whose figures their card repeats
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,7 @@ from pluralign.models import embedded
 from pluralign.progress import progress_bars
 from pluralign.suite.embedded_episodes import Told, ratings_episodes
 from pluralign.suite.embedded_mixture import write_embedded
+from pluralign.suite.embedded_values import ValuesKind, values_episodes
 from pluralign.suite.parts import write_parts
 from pluralign.tuning.settings import TuneSettings
 from pluralign.tuning.spectrum import TunePlaces, tune
@@ -47,13 +52,19 @@ COMMON: dict[str, Any] = {
     "seed": SEED,
 }
 BASE = TuneSettings(method="pretrain", lr=2e-3, warmup_steps=200, sequences_a_step=32, budget_tokens=4_000_000, **COMMON)
-TOLD = TuneSettings(lr=2e-3, warmup_steps=100, sequences_a_step=40, budget_tokens=4_000_000, **COMMON)
-PEOPLE = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=32, budget_tokens=8_000_000, **COMMON)
-TUNED = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=40, budget_tokens=8_000_000, **COMMON)
-KINDS: tuple[Told, ...] = ("profile", "profile", "group", "both", "attributes")
+TOLD = TuneSettings(lr=2e-3, warmup_steps=100, sequences_a_step=192, budget_tokens=3_200_000, **COMMON)
+MORE = TuneSettings(lr=2e-3, warmup_steps=100, sequences_a_step=192, budget_tokens=6_000_000, **COMMON)
+PEOPLE = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=32, budget_tokens=6_000_000, **COMMON)
+TUNED = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=40, budget_tokens=7_000_000, **COMMON)
+KINDS: tuple[Told, ...] = ("profile", "profile", "group", "both", "attributes", "person")
 """What is told of the people of the stage "told", by turns."""
-TOLD_PEOPLE, TOLD_RATINGS, FIRST_TOLD = 8000, 12, 1_000_000
-"""Of each kind; of each person; the number of the first of them, who are in no other stage."""
+TOLD_PEOPLE, FIRST_TOLD = 12_000, 1_000_000
+"""Of each kind; the number of the first of them, who are in no other stage."""
+QUESTIONS: tuple[ValuesKind, ...] = ("relevance", "valence", "generate")
+MORE_KINDS: tuple[Told, ...] = ("profile", "profile", "profile", "profile", "both", "attributes", "group", "person")
+MORE_PEOPLE, FIRST_MORE = 40_000, 2_000_000
+TOLD_QUESTIONS = 2000
+"""Episodes of each kind of question about values, which are taken apart into single questions."""
 
 
 def main() -> None:
@@ -68,7 +79,8 @@ def main() -> None:
     stages = [
         ("base", BASE, started(work / "start"), data),
         ("told", TOLD, work / "base" / "model", told(work / "told-people")),
-        ("people", PEOPLE, work / "told" / "model", of_people),
+        ("more", MORE, work / "told" / "model", more(work / "more-people")),
+        ("people", PEOPLE, work / "more" / "model", of_people),
         ("tuned", TUNED, work / "people" / "model", of_all),
     ]
     places = TunePlaces(cache=work / "encoded", device="cpu")
@@ -99,15 +111,31 @@ def written(folder: Path, *, held_out: bool = False) -> list[Path]:
 
 
 def told(folder: Path) -> list[Path]:
-    """Files of people of whom much is told, and few ratings shown."""
+    """Files of episodes with one output: a person's rating, the person described; a question about a situation's values."""
     if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for n, kind in enumerate(KINDS):
-            first = FIRST_TOLD + n * TOLD_PEOPLE
-            people = ratings_episodes(range(first, first + TOLD_PEOPLE), told=kind, n_ratings=TOLD_RATINGS)
-            write_parts(folder, f"told-{n}", people)
+        write_single_ratings(folder, KINDS, FIRST_TOLD, TOLD_PEOPLE)
+        for question in QUESTIONS:
+            several = values_episodes(question, range(FIRST_TOLD, FIRST_TOLD + TOLD_QUESTIONS))
+            single = (dataclasses.replace(one, examples=(example,)) for one in several for example in one.examples)
+            write_parts(folder, f"told-{question}", single)
         (folder / "done").touch()
     return sorted(folder.glob("*.parquet"))
+
+
+def more(folder: Path) -> list[Path]:
+    """Files of single ratings, most of them by people whose profile is told."""
+    if not (folder / "done").exists():
+        write_single_ratings(folder, MORE_KINDS, FIRST_MORE, MORE_PEOPLE)
+        (folder / "done").touch()
+    return sorted(folder.glob("*.parquet"))
+
+
+def write_single_ratings(folder: Path, kinds: Sequence[Told], first: int, n: int) -> None:
+    """Of each kind n people, numbered from `first` on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, kind in enumerate(kinds):
+        people = range(first + number * n, first + (number + 1) * n)
+        write_parts(folder, f"told-{number}", ratings_episodes(people, told=kind, n_ratings=1))
 
 
 def started(folder: Path) -> Path:
