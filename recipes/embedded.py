@@ -55,7 +55,7 @@ BASE = TuneSettings(method="pretrain", lr=2e-3, warmup_steps=200, sequences_a_st
 TOLD = TuneSettings(lr=2e-3, warmup_steps=100, sequences_a_step=192, budget_tokens=3_200_000, **COMMON)
 MORE = TuneSettings(lr=2e-3, warmup_steps=100, sequences_a_step=192, budget_tokens=6_000_000, **COMMON)
 PEOPLE = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=32, budget_tokens=6_000_000, **COMMON)
-TUNED = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=40, budget_tokens=7_000_000, **COMMON)
+TUNED = TuneSettings(lr=1.5e-3, warmup_steps=100, sequences_a_step=40, budget_tokens=5_500_000, **COMMON)
 KINDS: tuple[Told, ...] = ("profile", "profile", "group", "both", "attributes", "person")
 """What is told of the people of the stage "told", by turns."""
 TOLD_PEOPLE, FIRST_TOLD = 12_000, 1_000_000

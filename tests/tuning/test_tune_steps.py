@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pluralign.errors import RunError, UsageError
+from pluralign.errors import DataError, RunError
 from pluralign.models import FlatEncoded
 from pluralign.tuning.attention import segment_attention
 from pluralign.tuning.batches import Batch
@@ -114,7 +114,7 @@ def test_sequences_without_a_scored_output_carry_loss_where_all_tokens_do(store:
     assert not (bare.n_loss[numbers(outputs)] == 0).any()
     assert len(open_schedule(bare, small(max_steps=None, loss_on="all")).usable) == len(store)
     none = dataclasses.replace(store, n_loss=np.zeros_like(store.n_loss))
-    with pytest.raises(UsageError, match="no sequence carries loss"):
+    with pytest.raises(DataError, match="no sequence carries loss"):
         open_schedule(none, small())
 
 

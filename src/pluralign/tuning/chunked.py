@@ -22,6 +22,9 @@ from torch.func import functional_call
 
 __all__ = ["Product", "chunked_measures", "chunked_nats"]
 
+ROWS = 8192
+"""Of the output layer's gradient, added up at once: a sum of two precisions takes a copy of what is added."""
+
 
 class Product(NamedTuple):
     """The output layer and what its architecture does behind it: float32 logits [n, vocabulary] of hidden states [n, width]."""
@@ -32,6 +35,8 @@ class Product(NamedTuple):
     """Of the parameters that it is called with."""
     is_float32: bool
     """Whether the product is taken in float32, with parameters that are so, under autocast too."""
+    is_plain: bool = False
+    """Whether it is a matrix product with one weight and nothing else: no bias, adapter, cap or scale."""
 
     def __call__(self, hidden: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         if not self.is_float32:
@@ -91,6 +96,8 @@ def _in_chunks(
     product: Product, targets: tuple[Tensor, Tensor], n_chunks: int, inputs: Sequence[Tensor], needed: Sequence[bool]
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Nats of each token, and the weighted sum's slope by each input that needs one: hidden states, then parameters."""
+    if product.is_plain and not product.is_float32:
+        return _of_plain(targets, n_chunks, inputs, needed)
     hidden, parameters = inputs[0], inputs[1:]
     nats, of_hidden = [], []
     totals: list[Tensor | None] = [None] * len(parameters)
@@ -109,6 +116,42 @@ def _in_chunks(
             of_hidden.append(next(found))
         totals = [_added(total, next(found)) if n else None for total, n in zip(totals, needed[1:], strict=True)]
     return torch.cat(nats), [torch.cat(of_hidden) if needed[0] else None, *totals]
+
+
+def _of_plain(
+    targets: tuple[Tensor, Tensor], n_chunks: int, inputs: Sequence[Tensor], needed: Sequence[bool]
+) -> tuple[Tensor, list[Tensor | None]]:
+    """The same by hand, in memory that is used again: what a fresh matrix costs on a CPU is mostly its pages."""
+    (hidden, weight), (ids, weights) = inputs, targets
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+    states, low = hidden.detach().to(dtype), weight.detach().to(dtype)
+    at_once = -(-len(ids) // n_chunks)
+    rounded = torch.empty(at_once, len(low), dtype=dtype, device=low.device)
+    logits = torch.empty_like(rounded, dtype=torch.float32)
+    of_hidden = torch.empty_like(hidden) if needed[0] else None
+    total = torch.zeros_like(low, dtype=torch.float32) if needed[1] else None
+    nats: list[Tensor] = []
+    with torch.no_grad(), torch.autocast(kind, enabled=False):
+        for some, wanted, share in zip(*(torch.split(whole, at_once) for whole in (states, ids, weights)), strict=True):
+            part = slice(len(nats) * at_once, len(nats) * at_once + len(some))
+            torch.mm(some, low.t(), out=rounded[: len(some)])
+            x = logits[: len(some)].copy_(rounded[: len(some)])
+            x.sub_(x.amax(1, keepdim=True))
+            chosen = x.gather(1, wanted[:, None])[:, 0]
+            sums = x.exp_().sum(1)
+            nats.append(sums.log() - chosen)
+            if not any(needed):
+                continue
+            x.mul_((share / sums)[:, None])
+            x[torch.arange(len(some), device=x.device), wanted] -= share
+            slopes = rounded[: len(some)].copy_(x)
+            if of_hidden is not None:
+                of_hidden[part] = slopes @ low
+            if total is not None:
+                for rows, of_rows in zip(torch.split(total, ROWS), torch.split(slopes, ROWS, dim=1), strict=True):
+                    rows += of_rows.t() @ some
+    return torch.cat(nats), [of_hidden, total]
 
 
 def _slopes(logprobs: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
