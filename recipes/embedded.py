@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from typing import Any
 
 import torch
 from embedded_tokenizer import PAD, TURN_END, make_tokenizer
+from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pluralign.models import embedded
@@ -98,8 +100,8 @@ def main() -> None:
                 tell=print,
             )
     if asked.install:
-        for name in ("base", "tuned"):
-            install(work / name / "model", Path(embedded.__file__).parent / name)
+        for name, dtype in (("base", torch.bfloat16), ("tuned", torch.float32)):  # 10 MB in all are allowed
+            install(work / name / "model", Path(embedded.__file__).parent / name, dtype)
 
 
 def written(folder: Path, *, held_out: bool = False) -> list[Path]:
@@ -162,12 +164,18 @@ def started(folder: Path) -> Path:
     return folder
 
 
-def install(model: Path, there: Path) -> None:
-    """The files of a model, but for its card."""
+def install(model: Path, there: Path, dtype: torch.dtype) -> None:
+    """The files of a model, but for its card, with weights in this precision."""
     there.mkdir(parents=True, exist_ok=True)
     for file in model.iterdir():
-        if file.suffix in (".json", ".safetensors", ".jinja"):
+        if file.suffix in (".json", ".jinja") and file.name != "export.json":
             shutil.copyfile(file, there / file.name)
+    weights = {name: tensor.to(dtype) for name, tensor in load_file(model / "model.safetensors").items()}
+    save_file(weights, there / "model.safetensors", metadata={"format": "pt"})
+    (there / "model.safetensors").chmod(0o644)
+    config = json.loads((model / "config.json").read_text())
+    config["dtype"] = str(dtype).removeprefix("torch.")
+    (there / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ from pluralign.demo.situation import KINDS, drawn_pair, pair_questions, values_q
 from pluralign.demo.written import read_profile
 from pluralign.errors import ModelError, RunError, UsageError
 from pluralign.models import OptionLogprobs, Query, Sample, SamplingSettings, ScriptedModel
-from pluralign.models.embedded import embedded_folder
 from pluralign.report.demo_words import about_comparison
 from pluralign.suite.embedded_episodes import RATING_OPTIONS
 from pluralign.suite.embedded_laws import FIRST_HELD_OUT_SEED
@@ -458,10 +457,6 @@ def test_one_person_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
 # the embedded weights
 
 
-@pytest.mark.skipif(
-    not all((embedded_folder(name) / "model.safetensors").is_file() for name in ("tuned", "base")),
-    reason="the embedded weights are not there; make embedded trains them",
-)
 def test_the_embedded_model_is_near_the_limit_and_steers(tmp_path: Path) -> None:
     findings = demo(tmp_path, DemoSettings(limit=24))
     coin, ratings = findings.laws[0].rows[-1], findings.row("examples:16")
