@@ -1,7 +1,7 @@
 """Claim: the embedded model answers nearly as well as anybody could who knows its simulated world.
 
     python benchmarks/embedded.py            some questions of each kind, a minute
-    python benchmarks/embedded.py --full     2,000 of each; some minutes
+    python benchmarks/embedded.py --full     1,000 of each; some minutes
     python benchmarks/embedded.py --model hf/FOLDER      another model with the same tokenizer
 
 Held-out people, coins and situations are asked about; the truth is Bayes' rule with the world's own parameters, or the formulas
@@ -33,7 +33,7 @@ TARGETS = {
     "ratings, 16 examples": 0.12,
 }
 ECE_TARGET = 0.02
-FEW, FULL = 60, 2000
+FEW, FULL = 60, 1000
 
 
 def logprobs_of(model: LanguageModel, truth: KnownTruth) -> np.ndarray:
