@@ -42,8 +42,11 @@ class LocalModel:
         self._weights = weights
 
     @classmethod
-    def open(cls, name: str, settings: ModelSettings) -> LocalModel:
-        """Raises ModelError or UsageError where weights, tokenizer or format do not go together."""
+    def open(cls, name: str, settings: ModelSettings, *, known_as: str | None = None) -> LocalModel:
+        """The weights in this folder or under this hub id; results call them `known_as`, or "hf/NAME".
+
+        Raises ModelError or UsageError where weights, tokenizer or format do not go together.
+        """
         check_folder(name)
         template = open_template(settings.format or "spectrum", open_tokenizer(name, settings.revision), chat=settings.chat)
         loaded = load_model(
@@ -53,7 +56,9 @@ class LocalModel:
             revision=settings.revision,
             memory_gib=settings.memory_gib,
         )
-        return cls(loaded, template, name=f"hf/{name}")
+        if known_as is None:
+            return cls(loaded, template, name=f"hf/{name}")
+        return cls(loaded, template, name=known_as, weights=weights_hash(name, None))
 
     @property
     def usage(self) -> Usage:

@@ -67,7 +67,9 @@ def open_model(name: str, settings: ModelSettings | None = None, *, cache: Respo
     return _BACKENDS[kind](rest, settings or ModelSettings(), cache)
 
 
-def _open_local(name: str, settings: ModelSettings, cache: ResponseCache | None) -> LanguageModel:
+def _open_local(
+    name: str, settings: ModelSettings, cache: ResponseCache | None, *, known_as: str | None = None
+) -> LanguageModel:
     try:
         for package in ("torch", "transformers"):
             importlib.import_module(package)
@@ -75,7 +77,7 @@ def _open_local(name: str, settings: ModelSettings, cache: ResponseCache | None)
         raise MissingExtraError(str(error.name), extra="local") from error
     from pluralign.models.local import LocalModel
 
-    model = LocalModel.open(name, settings)
+    model = LocalModel.open(name, settings, known_as=known_as)
     return model if cache is None else _remembered(model, cache)
 
 
@@ -84,7 +86,7 @@ def _open_embedded(name: str, settings: ModelSettings, cache: ResponseCache | No
 
     if settings.revision is not None:
         raise UsageError("the embedded model lies in the package: it has no revisions.")
-    return _open_local(str(embedded_folder(name)), settings, cache)
+    return _open_local(str(embedded_folder(name)), settings, cache, known_as=f"embedded/{name}" if name else "embedded")
 
 
 def _open_endpoint(name: str, settings: ModelSettings, cache: ResponseCache | None) -> LanguageModel:

@@ -19,6 +19,7 @@ from jinja2.exceptions import TemplateError
 from pluralign.episodes import Episode, Example
 from pluralign.errors import PluralignError
 from pluralign.models import open_template, open_tokenizer
+from pluralign.models.loading import without_bars
 from pluralign.models.turns import find_turns
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _weight_faults(place: Path) -> tuple[list[str], int | None]:
     from transformers import AutoModelForCausalLM
 
     try:
-        with _quiet():
+        with _quiet(), without_bars():
             model, found = AutoModelForCausalLM.from_pretrained(
                 place,
                 device_map={"": "meta"},
