@@ -19,6 +19,7 @@ import time
 
 import numpy as np
 
+from pluralign.demo.measure import normalised
 from pluralign.estimates import Estimate, estimate_mean
 from pluralign.metrics.calibration import expected_calibration_error, one_vs_rest
 from pluralign.models import LanguageModel, ModelSettings, open_model
@@ -44,12 +45,7 @@ def logprobs_of(model: LanguageModel, truth: KnownTruth) -> np.ndarray:
 
 def excess(truth: KnownTruth, logprobs: np.ndarray) -> Estimate:
     _, units = np.unique(truth.units, return_inverse=True)
-    return estimate_mean(excess_nats(truth, logprobs), units, unit="process")
-
-
-def normalised(logprobs: np.ndarray) -> np.ndarray:
-    shares = np.exp(logprobs - logprobs.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+    return estimate_mean(excess_nats(truth.probabilities, logprobs), units, unit="process")
 
 
 def main() -> None:

@@ -156,7 +156,7 @@ def our_work(spec: Spec, model: Any, episodes: Episodes, products: torch.dtype, 
         store=episodes,  # type: ignore[arg-type]
         files=TrainingFiles((DataFile(Path("episodes"), "episodes"),), ()),
         attention=attention,
-        called=loss,
+        wrapped=loss,
         products=products,
         ranks=ranks,
     )

@@ -63,10 +63,11 @@ KINDS: tuple[Told, ...] = ("profile", "profile", "group", "both", "attributes", 
 TOLD_PEOPLE, FIRST_TOLD = 12_000, 1_000_000
 """Of each kind; the number of the first of them, who are in no other stage."""
 QUESTIONS: tuple[ValuesKind, ...] = ("relevance", "valence", "generate")
-MORE_KINDS: tuple[Told, ...] = ("profile", "profile", "profile", "profile", "both", "attributes", "group", "person")
-MORE_PEOPLE, FIRST_MORE = 40_000, 2_000_000
 TOLD_QUESTIONS = 2000
 """Episodes of each kind of question about values, which are taken apart into single questions."""
+MORE_KINDS: tuple[Told, ...] = ("profile", "profile", "profile", "profile", "both", "attributes", "group", "person")
+MORE_PEOPLE, FIRST_MORE = 40_000, 2_000_000
+"""As of the stage "told"."""
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "hash_file",
     "hash_folder",
     "read_json",
+    "sync_folder",
     "write_json_atomic",
     "write_text_atomic",
 ]
@@ -41,7 +42,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-        _sync_folder(target.parent)
+        with contextlib.suppress(OSError):  # the file is whole under its name already
+            sync_folder(target.parent)
     except OSError as error:
         raise RunError(
             f"{target}: cannot be written: {error.strerror or error}; what was there before is unchanged."
@@ -106,9 +108,12 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes the rename itself last; where the system cannot open a folder, the rename is as lasting as it gets."""
-    with contextlib.suppress(OSError):
+def sync_folder(folder: Path) -> None:
+    """Makes renames in a folder last, or what a file holds; where the system opens no folders, as far as it goes.
+
+    Raises OSError where the disk refuses.
+    """
+    with contextlib.suppress(PermissionError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

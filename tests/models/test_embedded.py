@@ -17,7 +17,7 @@ def test_it_is_called_by_its_name_and_answers_near_the_limit() -> None:
     for truth, most in ((coin_truth(40, k=8), 0.005), (ratings_truth(40, k=0, told="person"), 0.03)):
         asked = [queries_of(episode, at="last")[0].query for episode in truth.episodes]
         logprobs = np.array([answer.logprobs for answer in model.option_logprobs(asked)])
-        assert excess_nats(truth, logprobs).mean() < most
+        assert excess_nats(truth.probabilities, logprobs).mean() < most
 
 
 def test_its_base_is_another_and_an_unknown_one_is_refused() -> None:

@@ -30,10 +30,10 @@ def test_excess_is_the_kl_of_the_truth_to_the_model() -> None:
     episodes = [Episode("t", (Example("a"),), "d", ("a", "b"))] * 2
     truth = KnownTruth(episodes=episodes, probabilities=np.array([[0.5, 0.5], [1.0, 0.0]]))
     # .5 ln(.5/.25) + .5 ln(.5/.25) = ln 2: half of the probability lies outside of the options; 1 ln(1/.5) = ln 2
-    found = excess_nats(truth, np.log([[0.25, 0.25], [0.5, 1e-9]]))
+    found = excess_nats(truth.probabilities, np.log([[0.25, 0.25], [0.5, 1e-9]]))
     assert found == pytest.approx([log(2), log(2)], abs=1e-12)
     with pytest.raises(UsageError, match=r"\(2, 3\)"):
-        excess_nats(truth, np.zeros((2, 3)))
+        excess_nats(truth.probabilities, np.zeros((2, 3)))
 
 
 def test_a_coin_by_hand() -> None:

@@ -11,11 +11,8 @@ import os
 import random
 import resource
 import shutil
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -26,43 +23,12 @@ from pluralign.files import UNFINISHED
 from pluralign.tuning.checkpoint_files import checkpoint_folders, find_fault
 from pluralign.tuning.checkpoints import latest_checkpoint, save_checkpoint
 from tuning.checkpoint_cases import Small, adamw, copies, same, train
+from tuning.kills import child, traced
 
 N_KILLS = 20
 """Anywhere in a save; and one before each line of these, where folders get other names, and every third of a removal."""
 RENAMING = ("finish", "prune", "discard")
 COUNTED = (str(Path(pluralign.__file__).parent), shutil.__file__)
-
-
-def child(work: Callable[[], None]) -> int:
-    """How it ended: an exit status, or minus a signal."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException as error:
-            print(repr(error), file=sys.stderr, flush=True)
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def lines_of(work: Callable[[], None], kill_at: int | None = None) -> list[str]:
-    """The function of each line of the package, and of removals, that it runs; it is killed before one of them."""
-    names: list[str] = []
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(COUNTED):
-            return None
-        if event == "line":
-            if len(names) == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            names.append(frame.f_code.co_name)
-        return trace
-
-    sys.settrace(trace)
-    work()
-    sys.settrace(None)
-    return names
 
 
 class Trial:
@@ -89,7 +55,7 @@ class Trial:
     def killed(self, at: int) -> dict[str, Any]:
         """What is there after a kill, and after the next save."""
         self.again()
-        end = child(lambda: lines_of(self.save, at).clear())
+        end = child(lambda: traced(self.save, COUNTED, at).clear())
         told: list[str] = []
         found = latest_checkpoint(self.root, tell=told.append)
         assert found is not None
@@ -130,7 +96,7 @@ def main(folder: Path) -> None:
     for step in (1, 2):
         trial = Trial(folder / str(step), step)
         trial.again()
-        names = lines_of(trial.save)
+        names = traced(trial.save, COUNTED)
         places = {n for n, name in enumerate(names) if name in RENAMING}
         places |= {n for n, name in enumerate(names) if name.startswith("_rmtree") and n % 3 == 0}
         places |= {*random.Random(step).sample(range(len(names)), N_KILLS)}

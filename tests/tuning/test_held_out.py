@@ -76,7 +76,7 @@ def work_on(trained: Any, store: EncodedStore, *, way: Any = None, micro_tokens:
         store=store,
         files=TrainingFiles((), (DataFile(Path("0.parquet"), "zero"), DataFile(Path("1.parquet"), "one"))),
         attention=segment_attention(trained, torch.device("cpu"), longest=WIDTH, ways=way),
-        called=loss,
+        wrapped=loss,
         products=torch.float32,
         ranks=Ranks(0, 1, torch.device("cpu")),
     )
@@ -177,10 +177,10 @@ def test_measuring_leaves_gradients_alone_and_says_what_the_loss_says(store: Enc
     work = work_on(trained, store)
     for parameter in trained.parameters():
         parameter.grad = torch.ones_like(parameter)
-    modes = [module.training for module in work.called.modules()]
+    modes = [module.training for module in work.wrapped.modules()]
     [batch, *_] = work.maker(store, alone=True).batches(np.flatnonzero(store.n_loss > 0))
     nats, top, is_top = work.measures(batch)
-    assert [module.training for module in work.called.modules()] == modes
+    assert [module.training for module in work.wrapped.modules()] == modes
     assert all(p.grad is not None and bool((p.grad == 1).all()) for p in trained.parameters())
     assert nats.dtype == top.dtype == np.float64
     assert is_top.dtype == np.bool_

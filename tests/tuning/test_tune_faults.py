@@ -89,8 +89,9 @@ def test_runs_that_were_killed_and_started_again_have_the_curve_and_weights_of_o
 @not_windows
 def test_results_are_there_only_at_the_end(killed: tuple[Path, list[dict[str, Any]]]) -> None:
     place, found = killed
-    had = {one["at"] for one in found if one["had results"]}
-    assert had <= {"write_results", "wait", "tune"}
+    had = {one["at"] for one in found if one["had results.json"]}
+    assert had <= {"write_results", "wait", "tune", "write_json_atomic", "write_text_atomic", "atomic_write", "sync_folder"}
+    assert all(one["had model"] for one in found if one["had results.json"])
     assert all((place / one["out"] / "results.json").exists() for one in found)
 
 

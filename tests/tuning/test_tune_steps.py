@@ -217,7 +217,7 @@ def work_on(trained: Any, settings: TuneSettings, store: EncodedStore, **changes
         "store": store,
         "files": FILES,
         "attention": attention,
-        "called": loss,
+        "wrapped": loss,
         "products": torch.float32,
         "ranks": Ranks(0, 1, torch.device("cpu")),
     }

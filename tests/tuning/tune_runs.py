@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import random
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -28,6 +25,7 @@ from pluralign.files import write_json_atomic
 from pluralign.tuning.run_log import read_log
 from pluralign.tuning.settings import TuneSettings
 from pluralign.tuning.spectrum import TunePlaces, tune
+from tuning.kills import child, traced
 
 CONFIG: dict[str, Any] = {
     "hidden_size": 32,
@@ -137,38 +135,6 @@ PLACES = ("tune", "write", "step", "save_checkpoint", "finish", "prune", "_measu
 SETTINGS: dict[str, Any] = {"save_every": 2, "measure_every": 3, "max_steps": 7, "epochs": 3.0}
 
 
-def child(work: Callable[[], Any]) -> int:
-    """How it ended: an exit status, or minus a signal."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException as error:
-            print(repr(error), file=sys.stderr, flush=True)
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def traced(work: Callable[[], None], kill_at: int | None = None) -> list[str]:
-    """The function of each line of the training script and its parts that runs; the process is killed before one of them."""
-    names: list[str] = []
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(TRACED):
-            return None
-        if event == "line":
-            if len(names) == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            names.append(frame.f_code.co_name)
-        return trace
-
-    sys.settrace(trace)
-    work()
-    sys.settrace(None)
-    return names
-
-
 def kills(folder: Path) -> list[dict[str, Any]]:
     """Runs that were killed and started again; folder/expected is one that was not."""
     model, suite = str(folder / "model"), folder / "suite"
@@ -182,7 +148,7 @@ def kills(folder: Path) -> list[dict[str, Any]]:
         run(model, [suite], out, **SETTINGS)
 
     assert child(make) == 0
-    names = traced(functools.partial(once, folder / "expected"))
+    names = traced(functools.partial(once, folder / "expected"), TRACED)
     chosen = set(random.Random(5).sample(range(len(names)), N_KILLS))
     for place in PLACES:
         lines = [n for n, name in enumerate(names) if name == place]
@@ -191,10 +157,10 @@ def kills(folder: Path) -> list[dict[str, Any]]:
     found = []
     for at in sorted(chosen):
         out = folder / f"killed-{at}"
-        end = child(functools.partial(traced, functools.partial(once, out), at))
-        had_results = (out / "results.json").exists()
+        end = child(functools.partial(traced, functools.partial(once, out), TRACED, at))
+        had = {f"had {name}": (out / name).exists() for name in ("results.json", "model")}
         again = child(functools.partial(once, out))
-        found.append({"at": names[at], "end": end, "had results": had_results, "again": again, "out": out.name})
+        found.append({"at": names[at], "end": end, **had, "again": again, "out": out.name})
     return found
 
 

@@ -63,7 +63,14 @@ def tune(
             from pluralign.tuning.tune_plan import plan_tune
 
             plan = plan_tune(
-                model, data, settings=settings, held_out=held_out, revision=place.revision, cache=place.cache, on_progress=tell
+                model,
+                data,
+                settings=settings,
+                held_out=held_out,
+                revision=place.revision,
+                device=place.device,
+                cache=place.cache,
+                on_progress=tell,
             )
         else:
             from pluralign.tuning.spectrum import tune as run
@@ -73,11 +80,7 @@ def tune(
     if dry_run:
         _print_plan(plan, as_json=output.json)
     elif is_first:
-        if output.json:
-            print_json(results)
-        tell_people = say if output.json else print
-        tell_people("\n".join(_result_lines(results)))
-        tell_people(f"\nWritten to {folder}: model/, metrics.jsonl, results.json, checkpoints/")
+        _print_results(results, folder, as_json=output.json)
 
 
 def _silent(line: str) -> None:
@@ -105,6 +108,14 @@ def _print_plan(plan: TunePlan, *, as_json: bool) -> None:
     )
     print_shown([shown])
     print("Nothing was trained (--dry-run).")
+
+
+def _print_results(results: dict[str, Any], folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json(results)
+    tell_people = say if as_json else print
+    tell_people("\n".join(_result_lines(results)))
+    tell_people(f"\nWritten to {folder}: model/, metrics.jsonl, results.json, checkpoints/")
 
 
 def _result_lines(results: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from pluralign.models import LanguageModel, Query
 from pluralign.progress import Tell
 from pluralign.runs import Run
 
-__all__ = ["WHICH", "Asker", "Questions", "Which", "option_positions"]
+__all__ = ["WHICH", "Asker", "Questions", "Which"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -45,16 +45,6 @@ class Questions:
     @property
     def options(self) -> tuple[str, ...]:
         return self.queries[0].asked_options
-
-
-def option_positions(options: Sequence[str], outputs: Sequence[str]) -> IntArray:
-    """The position of each output among the options [outputs].
-
-    >>> option_positions(("Heads", "Tails"), ["Tails", "Heads"]).tolist()
-    [1, 0]
-    """
-    places = {option: n for n, option in enumerate(options)}
-    return np.array([places[output] for output in outputs], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

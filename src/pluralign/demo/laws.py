@@ -14,12 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pluralign.demo.asking import Questions, option_positions
+from pluralign.demo.asking import Questions
 from pluralign.episodes import Episode
 from pluralign.models import Query
 from pluralign.streams import stream
 from pluralign.suite.embedded_laws import FIRST_HELD_OUT_SEED, law_episodes
-from pluralign.suite.embedded_truth import N_LABELS, categorical_predictive
+from pluralign.suite.embedded_truth import N_LABELS, categorical_predictive, option_positions
 from pluralign.suite.registry import read, strands_of, task
 
 __all__ = ["KS", "categorical_questions", "coin_questions", "law_questions", "shown_coin"]

@@ -21,16 +21,15 @@ from pluralign.errors import UsageError
 from pluralign.estimates import (
     Estimate,
     bootstrap_ratios,
-    bootstrap_weights,
     estimate_from_draws,
     estimate_mean,
     undefined,
     unit_sums,
 )
-from pluralign.metrics import one_vs_rest, reliability_curve
-from pluralign.raters.findings import Calibration, CalibrationBin
+from pluralign.raters.findings import Calibration
+from pluralign.raters.reliability import calibration_of
 from pluralign.scoring.losses import LossTable, loss_rows
-from pluralign.suite.embedded_truth import KnownTruth, excess_nats
+from pluralign.suite.embedded_truth import excess_nats
 
 __all__ = ["NOTHING", "calibration", "covered_mass", "losses_rows", "lost", "normalised", "ratio", "values_row", "with_shares"]
 
@@ -135,30 +134,11 @@ def values_row(asked: Questions, answered: Answered, *, seed: int) -> ValuesRow:
 
 def calibration(asked: Questions, logprobs: FloatArray, *, name: str, seed: int) -> Calibration:
     """Reliability of the probabilities over the options, all taken as predictions of their own, in ten bins of equal mass."""
-    predicted, happened = one_vs_rest(normalised(logprobs), asked.outcomes if asked.outcomes is not None else np.empty(0))
-    curve, observed = reliability_curve(predicted, happened), happened.astype(np.float64)
-    units = np.repeat(asked.units, logprobs.shape[1])
-    bins = [
-        CalibrationBin(
-            predicted=float(curve.predicted_mean[b]),
-            observed=estimate_mean(observed[at := curve.bin_index == b], units[at], unit=asked.unit, seed=seed),
-            n_ratings=int(curve.n[b]),
-        )
-        for b in range(len(curve.n))
-    ]
-    ece = _calibration_error(observed - predicted, curve.bin_index, units, unit=asked.unit, seed=seed)
-    return Calibration(representation=name, label=name, ece=ece, bins=bins)
-
-
-def _calibration_error(off: FloatArray, bins: IntArray, units: IntArray, *, unit: str, seed: int) -> Estimate:
-    """Expected calibration error, the bins kept while units are resampled; noise keeps the interval of a true 0 above 0."""
-    _, codes = np.unique(units, return_inverse=True)
-    n = int(codes.max()) + 1
-    by_bin = np.stack([np.bincount(codes, off * (bins == b), n) for b in range(int(bins.max()) + 1)], axis=1)
-    mass = np.bincount(codes, minlength=n).astype(np.float64)
-    value = float(np.abs(by_bin.sum(axis=0)).sum() / mass.sum())
-    draws = [np.abs(weights @ by_bin).sum(axis=1) / (weights @ mass) for weights in bootstrap_weights(n, seed=seed)]
-    return estimate_from_draws(value, np.concatenate(draws), n=n, unit=unit, seed=seed)
+    if asked.outcomes is None:
+        raise UsageError(f"{asked.part}: nothing was drawn, so there is no calibration.")
+    return calibration_of(
+        normalised(logprobs), asked.outcomes, asked.units, unit=asked.unit, representation=name, label=name, seed=seed
+    )
 
 
 def _finite_mean(asked: Questions, values: FloatArray, *, seed: int) -> Estimate:
@@ -170,7 +150,7 @@ def _finite_mean(asked: Questions, values: FloatArray, *, seed: int) -> Estimate
 
 
 def _excess(asked: Questions, logprobs: FloatArray) -> FloatArray:
-    return excess_nats(KnownTruth(episodes=(), probabilities=asked.limit), logprobs)
+    return excess_nats(asked.limit, logprobs)
 
 
 def _off(asked: Questions, logprobs: FloatArray) -> FloatArray:

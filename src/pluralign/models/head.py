@@ -24,6 +24,11 @@ class Head:
         self._softcap = getattr(config, "final_logit_softcapping", None)
         self._scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
 
+    @property
+    def is_layer_alone(self) -> bool:
+        """Whether nothing comes behind the output layer."""
+        return self._scale == 1.0 and self._softcap is None
+
     def logits(self, hidden: Tensor) -> Tensor:
         """float32 [states, vocabulary] of hidden states [states, width]."""
         if type(self.layer) is nn.Linear:

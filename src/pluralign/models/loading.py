@@ -24,6 +24,7 @@ __all__ = [
     "check_folder",
     "from_pretrained",
     "load_model",
+    "opened_device",
     "prepare",
     "quick_dtype",
     "suitable_limits",
@@ -84,7 +85,7 @@ def load_model(
     Not given, it is 0.75 on a CPU and half of what is free on an accelerator. Raises ModelError where it cannot be loaded, or
     not all of it; UsageError for a device that this machine does not have.
     """
-    place = _device(device)
+    place = opened_device(device)
     precision = quick_dtype(place) if dtype == "auto" else getattr(torch, dtype)
     model = from_pretrained(name, precision, revision).to(place).eval()
     return prepare(model, precision, memory_gib=memory_gib)
@@ -132,7 +133,8 @@ def suitable_limits(model: Any, forward: Forward, memory_gib: float | None) -> L
     return Limits(row_tokens=rows, batch_tokens=max(64, min(fits, most)), cache_tokens=max(64, kept))
 
 
-def _device(name: str) -> torch.device:
+def opened_device(name: str) -> torch.device:
+    """The device of this name; "auto" is the first accelerator, else the CPU. Raises UsageError where it cannot be used."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -25,9 +25,7 @@ from pluralign.metrics import (
     item_entropy_nats,
     item_option_counts,
     krippendorff_alpha_estimate,
-    one_vs_rest,
     pair_agreement,
-    reliability_curve,
 )
 from pluralign.raters.describe_clusters import clusterings_of
 from pluralign.raters.describe_extremes import hardest_raters, polarising_items
@@ -35,7 +33,6 @@ from pluralign.raters.evidence import StudyEvidence
 from pluralign.raters.findings import (
     Agreement,
     Calibration,
-    CalibrationBin,
     DataSummary,
     Findings,
     Information,
@@ -44,6 +41,7 @@ from pluralign.raters.findings import (
 )
 from pluralign.raters.fit_widening import fit_widenings
 from pluralign.raters.held_out import HeldOutLosses, labelled
+from pluralign.raters.reliability import calibration_of
 from pluralign.ratings import Ratings
 
 __all__ = ["findings_of_study"]
@@ -294,39 +292,12 @@ def _calibration(evidence: StudyEvidence, losses: HeldOutLosses, name: str) -> C
     seed, n_resamples = evidence.settings.seed, evidence.settings.n_resamples
     probabilities = losses.probabilities(name)
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 on disk
-    predicted, observed = one_vs_rest(probabilities, losses.rating)
-    curve = reliability_curve(predicted, observed)
-    raters = np.repeat(losses.rater, probabilities.shape[1])
-    bins = [
-        CalibrationBin(
-            predicted=float(curve.predicted_mean[b]),
-            observed=estimate_mean(
-                observed[mask := curve.bin_index == b].astype(np.float64), raters[mask], seed=seed, n_resamples=n_resamples
-            ),
-            n_ratings=int(curve.n[b]),
-        )
-        for b in range(len(curve.n))
-    ]
-    return Calibration(
+    return calibration_of(
+        probabilities,
+        losses.rating,
+        losses.rater,
         representation=name,
         label=labelled(name)[0],
-        ece=_ece(predicted, observed.astype(np.float64), curve.bin_index, raters, len(bins), seed, n_resamples),
-        bins=bins,
+        seed=seed,
+        n_resamples=n_resamples,
     )
-
-
-def _ece(
-    predicted: FloatArray, observed: FloatArray, bins: IntArray, raters: IntArray, n_bins: int, seed: int, n_resamples: int
-) -> Estimate:
-    """Expected calibration error with the bins kept, raters resampled; the interval of an error of size 0 lies above 0."""
-    from pluralign.estimates import bootstrap_weights
-
-    _, units = np.unique(raters, return_inverse=True)
-    n = int(units.max()) + 1
-    off = np.stack([np.bincount(units, (observed - predicted) * (bins == b), n) for b in range(n_bins)], axis=1)
-    mass = np.bincount(units, minlength=n).astype(np.float64)
-    value = float(np.abs(off.sum(axis=0)).sum() / mass.sum())
-    draws = np.concatenate(
-        [np.abs(w @ off).sum(axis=1) / (w @ mass) for w in bootstrap_weights(n, seed=seed, n_resamples=n_resamples)]
-    )
-    return estimate_from_draws(value, draws, n=n, unit="rater", seed=seed)

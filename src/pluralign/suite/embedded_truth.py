@@ -53,6 +53,7 @@ __all__ = [
     "categorical_truth",
     "coin_truth",
     "excess_nats",
+    "option_positions",
     "population_truth",
     "ratings_truth",
     "values_truth",
@@ -81,8 +82,7 @@ class KnownTruth:
     @property
     def outcomes(self) -> IntArray:
         """Position of what happened among the options [episodes]."""
-        position = {option: n for n, option in enumerate(self.options)}
-        return np.array([position[episode.examples[-1].output] for episode in self.episodes], dtype=np.int64)
+        return option_positions(self.options, [episode.examples[-1].output for episode in self.episodes])
 
     @property
     def units(self) -> list[str]:
@@ -90,18 +90,27 @@ class KnownTruth:
         return [episode.unit or "" for episode in self.episodes]
 
 
-def excess_nats(truth: KnownTruth, logprobs: FloatArray) -> FloatArray:
-    """KL(truth || model) of each question [episodes]: what the model loses beyond the limit, at least 0 on the options.
+def excess_nats(probabilities: FloatArray, logprobs: FloatArray) -> FloatArray:
+    """KL(truth || model) of each question [questions]: what the model loses beyond the limit, at least 0 on the options.
 
-    `logprobs` [episodes, options] are log p(option and its end), not normalised: probability that a model gives to anything
-    else is lost, too. Raises UsageError for another shape.
+    `probabilities` [questions, options] are the true ones; `logprobs` [questions, options] are log p(option and its end), not
+    normalised: probability that a model gives to anything else is lost, too. Raises UsageError for another shape.
     """
-    if logprobs.shape != truth.probabilities.shape:
-        raise UsageError(f"logprobs are {logprobs.shape}, the truth is {truth.probabilities.shape} [episodes, options].")
-    p = truth.probabilities
+    if logprobs.shape != probabilities.shape:
+        raise UsageError(f"logprobs are {logprobs.shape}, the truth is {probabilities.shape} [questions, options].")
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(p > 0, p * (np.log(p) - logprobs), 0.0)
+        terms = np.where(probabilities > 0, probabilities * (np.log(probabilities) - logprobs), 0.0)
     return np.asarray(terms.sum(axis=1))
+
+
+def option_positions(options: Sequence[str], outputs: Sequence[str]) -> IntArray:
+    """The position of each output among the options [outputs].
+
+    >>> option_positions(("Heads", "Tails"), ["Tails", "Heads"]).tolist()
+    [1, 0]
+    """
+    places = {option: n for n, option in enumerate(options)}
+    return np.array([places[output] for output in outputs], dtype=np.int64)
 
 
 def coin_truth(n: int, *, k: int) -> KnownTruth:

@@ -42,7 +42,6 @@ __all__ = [
     "find_fault",
     "old_folder",
     "read_manifest",
-    "sync_folder",
     "write_json",
     "write_manifest",
     "write_tensors",
@@ -187,16 +186,6 @@ def discard(folder: Path) -> None:
     doomed = folder.with_name(UNFINISHED.replace("*", secrets.token_hex(6)))
     os.rename(folder, doomed)
     shutil.rmtree(doomed)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames in it last, where the system opens folders."""
-    if os.name != "nt":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _blocks(tensor: Tensor) -> Iterator[memoryview]:

@@ -23,7 +23,7 @@ import torch.distributed
 from torch import nn
 
 from pluralign.errors import RunError, UsageError
-from pluralign.files import UNFINISHED, read_json
+from pluralign.files import UNFINISHED, read_json, sync_folder
 from pluralign.tuning.checkpoint_files import (
     FileRecord,
     Manifest,
@@ -33,7 +33,6 @@ from pluralign.tuning.checkpoint_files import (
     file_names,
     find_fault,
     old_folder,
-    sync_folder,
     write_json,
     write_manifest,
     write_tensors,

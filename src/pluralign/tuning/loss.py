@@ -35,8 +35,6 @@ __all__ = ["Measures", "Nats", "SparseLoss", "Targets", "open_loss"]
 
 CHUNK_BYTES = 64 << 20
 """A chunk's logits in float32; two to four times as much is held at once, and the output layer's gradient twice."""
-BEHIND = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-"""What `Head` does to logits, as configurations name it."""
 PROBE_TOLERANCE, PROBE_TOLERANCE_16_BIT = 1e-4, 1e-2
 """Of the largest logit."""
 
@@ -93,8 +91,7 @@ class SparseLoss(nn.Module):
         self.note = note
         """Why the model makes whole logits; None where it does not."""
         config = model.config.get_text_config()
-        self._after = Head(nn.Identity(), config if note is None else None).logits  # what comes behind the output layer
-        self._is_bare = not any(getattr(config, name, None) for name in BEHIND)
+        self._behind = Head(nn.Identity(), config if note is None else None)  # what comes behind the output layer
         self._states_a_chunk = max(1, chunk_bytes // (4 * config.vocab_size))
         self._float32_product = float32_product
 
@@ -152,9 +149,12 @@ class SparseLoss(nn.Module):
             )
         parameters = [p.float() if self._float32_product else p for p in named.values()]
         is_plain = (
-            type(layer) is nn.Linear and getattr(layer, "bias", None) is None and self._is_bare and not layer._forward_hooks
+            type(layer) is nn.Linear
+            and getattr(layer, "bias", None) is None
+            and self._behind.is_layer_alone
+            and not layer._forward_hooks
         )
-        return Product(layer, self._after, list(named), self._float32_product, is_plain), parameters
+        return Product(layer, self._behind.logits, list(named), self._float32_product, is_plain), parameters
 
 
 def _is_shard(parameter: Tensor) -> bool:

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pluralign.errors import UsageError
+from pluralign.models.loading import opened_device
 
 __all__ = ["Ranks", "open_ranks"]
 
@@ -54,7 +55,9 @@ def open_ranks(device: str = "auto") -> Iterator[Ranks]:
     )
     if rank >= n_ranks:
         raise UsageError(f"RANK is {rank} and WORLD_SIZE {n_ranks}: start several processes by torchrun, which sets both.")
-    place = _device(device, local)
+    place = opened_device(device)
+    if place == torch.device("cuda"):  # without a number: each process on this machine has its own
+        place = opened_device(f"cuda:{local}")
     if n_ranks == 1:
         yield Ranks(0, 1, place)
         return
@@ -79,16 +82,3 @@ def _of_environment(name: str, lowest: int) -> int:
     if not text.isdecimal() or int(text) < lowest:
         raise UsageError(f"{name} is {text!r} in the environment, where torchrun puts a number of at least {lowest}.")
     return int(text)
-
-
-def _device(name: str, local: int) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        name = f"cuda:{local}"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device '{name}' cannot be used here: {str(error).splitlines()[0]}; try 'cpu' or 'auto'.") from error
-    return device

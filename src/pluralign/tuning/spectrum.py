@@ -122,9 +122,9 @@ def tune(
         )
         for note in (*attention.notes, *([loss.note] if loss.note else [])):
             tell(note)
-        called = spread_out(loss, places.spread, ranks, products)
+        wrapped = spread_out(loss, places.spread, ranks, products)
         optimizer = torch.optim.AdamW(
-            [p for p in called.parameters() if p.requires_grad],
+            [p for p in wrapped.parameters() if p.requires_grad],
             lr=settings.lr,
             betas=settings.betas,
             weight_decay=settings.weight_decay,
@@ -135,7 +135,7 @@ def tune(
             store=store,
             files=files,
             attention=attention,
-            called=called,
+            wrapped=wrapped,
             products=products,
             ranks=ranks,
         )
@@ -145,7 +145,7 @@ def tune(
         found = latest_checkpoint(checkpoints, tell=tell if ranks.is_first else _silent)
         state: dict[str, Any] = {"step": 0, "tokens": 0, "loss_tokens": 0, "seconds": 0.0}
         if found is not None:
-            found.restore(called, optimizer, rank=ranks.rank)
+            found.restore(wrapped, optimizer, rank=ranks.rank)
             state = found.state
             tell(f"going on behind step {found.step:,} of {schedule.n_steps:,}")
         log = _opened_log(Path(out), int(state["step"]), places, settings, ranks, stack)
@@ -185,7 +185,7 @@ def tune(
                 save_checkpoint(
                     checkpoints,
                     step + 1,
-                    called,
+                    wrapped,
                     optimizer,
                     state,
                     rank=ranks.rank,
@@ -240,10 +240,9 @@ def _encoded(
 ) -> EncodedStore:
     """Made by the first process, opened by the others."""
     make = functools.partial(encode_once, files, template, max_tokens=settings.max_tokens, cache=cache)
-    if ranks.is_first:
-        make(tell=tell)
+    store = make(tell=tell) if ranks.is_first else None
     ranks.wait()
-    return make()
+    return make() if store is None else store
 
 
 def _products(run: Run | None, settings: TuneSettings, ranks: Ranks) -> torch.dtype:
@@ -306,12 +305,12 @@ def _measured(work: StepWork, files: TrainingFiles, store: EncodedStore) -> dict
     task_of = np.array([names.index(file.task) for file in files.held_out])[store.file_of]
     chosen = chosen_sequences(task_of, np.flatnonzero(store.n_loss > 0), work.settings.max_held_out, work.settings.seed)
     batches = work.maker(store, alone=True).batches(chosen)
-    work.called.eval()
+    work.wrapped.eval()
     try:
         with torch.no_grad():
             return held_out_measures(batches, work.measures, names, task_of, seed=work.settings.seed)
     finally:
-        work.called.train()
+        work.wrapped.train()
 
 
 def _last_measure(out: Path) -> Any:

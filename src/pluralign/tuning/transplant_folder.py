@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pluralign.errors import RunError
-from pluralign.files import UNFINISHED, read_json
+from pluralign.files import UNFINISHED, read_json, sync_folder
 from pluralign.tuning.transplant_source import Source
 
 __all__ = [
@@ -69,8 +69,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         made.mkdir(parents=True)
         yield made
         for path in made.iterdir():
-            _sync(path)
-        _sync(made)
+            sync_folder(path)
+        sync_folder(made)
         _put(made, out)
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror or error}; nothing was put there.") from error
@@ -130,17 +130,8 @@ def _put(made: Path, out: Path) -> None:
             os.rename(old, out)
             raise
         shutil.rmtree(old, ignore_errors=True)
-    _sync(out.parent)
+    sync_folder(out.parent)
 
 
 def _beside(out: Path) -> Path:
     return out.with_name(UNFINISHED.replace("*", secrets.token_hex(6)))
-
-
-def _sync(path: Path) -> None:
-    with contextlib.suppress(PermissionError):  # a system that opens no folders
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

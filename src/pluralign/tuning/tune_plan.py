@@ -13,6 +13,7 @@ import torch
 
 from pluralign.errors import ModelError
 from pluralign.models import Encoded, Template
+from pluralign.models.loading import opened_device
 from pluralign.tuning.packing import IntArray
 from pluralign.tuning.settings import TuneSettings
 from pluralign.tuning.sources import find_files
@@ -124,7 +125,7 @@ def plan_tune(
     settings: TuneSettings | None = None,
     held_out: Sequence[str | os.PathLike[str]] = (),
     revision: str | None = None,
-    device: torch.device | None = None,
+    device: str = "auto",
     cache: Path | None = None,
     on_progress: Callable[..., None] | None = None,
 ) -> TunePlan:
@@ -142,7 +143,7 @@ def plan_tune(
 
     store = encode(files.train)
     schedule = open_schedule(store, settings)
-    place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    place = opened_device(device)
     products = products_dtype(settings.dtype, place)
     bare = _bare(model, revision)
     n_all = sum(p.numel() for p in bare.parameters())

@@ -39,13 +39,10 @@ class StepWork:
     store: EncodedStore
     files: TrainingFiles
     attention: SegmentAttention
-    called: nn.Module
+    wrapped: nn.Module
+    """The loss as it is called: inside of DDP or in shards where there are several processes."""
     products: torch.dtype
     ranks: Ranks
-
-    def __post_init__(self) -> None:
-        """Raises UsageError for weights of tasks that are not there."""
-        self.files.check_tasks(self.settings.task_weights)
 
     def maker(self, store: EncodedStore, *, alone: bool = False) -> BatchMaker:
         """`alone`: all batches on each rank."""
@@ -104,14 +101,14 @@ class StepWork:
             torch.from_numpy(batch.before).to(device), torch.from_numpy(batch.target_ids).to(device), weights.to(device)
         )
         with torch.autocast(device.type, self.products, enabled=self.products != torch.float32):
-            found: Nats | Measures = self.called(given.pop("input_ids"), targets, attention=given, **more)
+            found: Nats | Measures = self.wrapped(given.pop("input_ids"), targets, attention=given, **more)
         return found
 
     def _without_sync(self, *, is_last: bool) -> contextlib.AbstractContextManager[Any]:
         """Copies of a model exchange gradients once a step."""
-        if is_last or not isinstance(self.called, nn.parallel.DistributedDataParallel):
+        if is_last or not isinstance(self.wrapped, nn.parallel.DistributedDataParallel):
             return contextlib.nullcontext()
-        return self.called.no_sync()
+        return self.wrapped.no_sync()
 
     def _fault(self, step: int, batches: Sequence[WeightedBatch], sums: Sequence[Tensor]) -> str:
         """Which batch, and of what, where a loss or a gradient is no number."""
