@@ -22,7 +22,7 @@ from pluralign.suite.embedded_episodes import (
     ratings_episodes,
 )
 from pluralign.suite.embedded_laws import LAWS, OTHER_LAWS, law_episodes
-from pluralign.suite.embedded_mixture import FAMILIES, family_episodes, write_embedded
+from pluralign.suite.embedded_mixture import FAMILIES, HELD_OUT, STAGES, numbers_of, stage_episodes, write_held_out, write_stage
 from pluralign.suite.embedded_world import FIRST_HELD_OUT, situation_texts
 
 
@@ -93,27 +93,47 @@ def test_an_unknown_law_is_refused() -> None:
         next(law_episodes("coinflop", range(1)))
 
 
-@pytest.mark.parametrize("name", ["ratings", "profile", "population", "values_relevance"])
-def test_held_out_numbers_are_apart(name: str) -> None:
-    family = FAMILIES[name]
-    assert family.first_held_out == FIRST_HELD_OUT > family.n
-    shown = {episode.unit for episode in itertools.islice(family_episodes(name), 20)}
-    held_out = {episode.unit for episode in itertools.islice(family_episodes(name, held_out=True), 20)}
-    assert len(shown) == len(held_out) == 20
-    assert not shown & held_out
+def test_no_number_is_in_two_families_or_held_out() -> None:
+    taken: set[int] = set()
+    for stage, families in STAGES.items():
+        for name, n in families.items():
+            numbers = numbers_of(stage, name)
+            assert len(numbers) == n
+            assert numbers.stop <= FAMILIES[name].first_held_out
+            assert taken.isdisjoint(numbers), (stage, name)
+            taken |= set(numbers)
 
 
-def test_a_mixture_in_files(tmp_path: Path) -> None:
-    names = ("ratings", "profile", "values_list", "geometric")
-    parts = write_embedded(tmp_path, size=0.0001, names=names)
-    assert set(parts) == set(names)
-    for name, written in parts.items():
-        episodes = [episode for part in written for episode in read_episodes(tmp_path / Path(part["file"]).name)]
-        assert episodes == list(family_episodes(name, size=0.0001))
-        assert all(episode.task.startswith("embedded_") for episode in episodes), name
+def test_held_out_families_are_trained_on() -> None:
+    assert set(HELD_OUT) <= set(STAGES["tuned"]) | set(STAGES["told"])
+    assert all(n > 0 for n in HELD_OUT.values())
 
 
-@pytest.mark.parametrize(("asked", "said"), [({"size": 0.0}, "size is 0"), ({"names": ("rating",)}, "'ratings'")])
-def test_what_is_no_mixture_is_refused(asked: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_a_stage_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("ratings", "profile", "values_list", "told_profile_4", "geometric")
+    monkeypatch.setitem(STAGES, "tuned", dict.fromkeys(names, 3) | {"geometric": 1})
+    numbers_of.cache_clear()
+    try:
+        parts = write_stage(tmp_path, "tuned", names[:4])
+        assert set(parts) == set(names[:4])
+        for name, written in parts.items():
+            episodes = [episode for part in written for episode in read_episodes(tmp_path / Path(part["file"]).name)]
+            assert len(episodes) == 3
+            assert episodes == list(stage_episodes("tuned", name))
+            assert all(episode.task.startswith("embedded_") for episode in episodes), name
+        assert {len(episode.examples) for episode in stage_episodes("tuned", "told_profile_4")} == {4}
+        assert set(write_stage(tmp_path, "tuned")) == set(names)
+    finally:
+        numbers_of.cache_clear()
+
+
+def test_held_out_files(tmp_path: Path) -> None:
+    (part,) = write_held_out(tmp_path, ["profile"])["profile"]
+    units = {int(episode.unit or 0) for episode in read_episodes(tmp_path / Path(part["file"]).name)}
+    assert units == set(range(FIRST_HELD_OUT, FIRST_HELD_OUT + HELD_OUT["profile"]))
+
+
+@pytest.mark.parametrize(("asked", "said"), [(("tune",), "'tuned'"), (("tuned", ("rating",)), "'ratings'")])
+def test_what_is_no_stage_is_refused(asked: tuple[Any, ...], said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
-        write_embedded(tmp_path, **asked)
+        write_stage(tmp_path, *asked)

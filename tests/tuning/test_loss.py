@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from models.tiny_models import VOCAB
 from pluralign.errors import ModelError, UsageError
 from pluralign.tuning.chunked import Product, chunked_nats
-from pluralign.tuning.loss import SparseLoss, Targets, open_loss
+from pluralign.tuning.loss import TARGETS_STEP, SparseLoss, Targets, open_loss
 from pluralign.tuning.weights import shared_weights, step_loss, step_weight
 from reference.plain_loss import gradients
 from tuning.loss_cases import (
@@ -170,9 +172,78 @@ def test_the_output_layer_sees_supervised_tokens_only_and_a_chunk_at_a_time() ->
     loss.model.get_output_embeddings().register_forward_hook(lambda layer, given, made: sizes.append(len(given[0])))
     ids, targets, positions = packed()
     loss(ids, targets, position_ids=positions).total.backward()
-    assert sum(sizes) == N_TARGETS
+    n = -(-N_TARGETS // TARGETS_STEP) * TARGETS_STEP
+    assert sum(sizes) == n < ids.numel()
     assert max(sizes) <= 4
-    assert len(sizes) == -(-N_TARGETS // 4)
+    assert len(sizes) == -(-n // 4)
+
+
+def of_last_layer(model: Any, name: str) -> torch.nn.Module:
+    return cast(torch.nn.Module, model.get_decoder().layers[-1].get_submodule(name))
+
+
+@RENAMED
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_last_layer_computes_supervised_tokens_only(checkpointing: bool) -> None:
+    model = made("llama")
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    loss = open_loss(model)
+    sizes: dict[str, list[int]] = {name: [] for name in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.o_proj", "mlp")}
+    for name, seen in sizes.items():
+        module = of_last_layer(model, name)
+        kept = list(module._forward_pre_hooks.values())
+        module.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0].shape[0] * given[0].shape[1]))
+        assert len(kept) == (name != "self_attn.k_proj")
+    ids, targets, positions = packed()
+    loss(ids, targets, position_ids=positions).total.backward()
+    n = -(-N_TARGETS // TARGETS_STEP) * TARGETS_STEP
+    times = 2 if checkpointing else 1
+    wanted = {name: [ids.numel() if "k_proj" in name else n] * times for name in sizes}
+    assert sizes == wanted
+
+
+def test_a_model_with_such_a_layer_is_used_as_before() -> None:
+    ids = packed()[0]
+    before = made("llama")(input_ids=ids).logits
+    model = made("llama")
+    loss = open_loss(model)
+    assert loss.last_layer is not None
+    loss(*packed()[:2], position_ids=packed()[2])
+    torch.testing.assert_close(model(input_ids=ids).logits, before)
+    torch.testing.assert_close(copy.deepcopy(model)(input_ids=ids).logits, before)
+
+
+class MixesTokens(torch.nn.Module):
+    """In the place of an MLP: what no token may be left out of."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.cumsum(1)
+
+
+def test_a_layer_that_needs_all_tokens_computes_them() -> None:
+    model = made("llama")
+    model.get_decoder().layers[-1].mlp = MixesTokens()
+    loss = open_loss(model)
+    assert loss.last_layer is None
+    assert not of_last_layer(model, "mlp")._forward_hooks
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17])
+def test_targets_are_filled_up_at_other_places(n: int) -> None:
+    before = torch.arange(n) * 2
+    targets = Targets(before, torch.full((n,), 5), torch.ones(n)).filled_up(40)
+    assert len(targets) == max(16, -(-n // 16) * 16)
+    assert len(set(targets.before.tolist())) == len(targets)
+    assert targets.before[:n].tolist() == before.tolist()
+    assert float(targets.weights.sum()) == n
+    assert int(targets.before.max()) < 40
+
+
+def test_targets_are_not_filled_up_beyond_the_tokens() -> None:
+    targets = Targets(torch.arange(3), torch.arange(3), torch.ones(3))
+    assert targets.filled_up(3) is targets
+    assert len(targets.filled_up(5)) == 5
 
 
 @pytest.mark.parametrize("kind", ["llama", "hyperclovax"])

@@ -68,12 +68,18 @@ def test_every_flag_becomes_a_setting() -> None:
     steps |= {"epochs": 0.7, "budget_tokens": 99, "max_steps": 8, "save_every": 11, "measure_every": 12, "seed": 13}
     found = settings_of(recipe, {"lora": True, "rank": 3, "lora_on": ("k",), "lora_embeddings": False}, place, **steps)
     lora = LoraSettings(rank=3, targets=("k",), embeddings=False)
-    expected = {**recipe, **place, **steps, "lora": lora, "task_weights": {"a=b": 2.0, "c": 0.5}}
+    expected = {**recipe, **place, **steps, "optimizer": "adamw", "lora": lora, "task_weights": {"a=b": 2.0, "c": 0.5}}
     del expected["task_weight"]
     assert found == TuneSettings(**expected)
     assert {f.name for f in dataclasses.fields(TuneSettings)} == set(expected)
     given = PlaceFlags(device="cpu", spread="shards", revision="r", cache=Path("c"), track="wandb").to_places()
     assert given == TunePlaces(device="cpu", spread="shards", revision="r", cache=Path("c"), tracker="wandb")
+
+
+def test_muon_is_asked_for_by_a_flag() -> None:
+    assert settings_of(optimizer="muon").optimizer == "muon"
+    with pytest.raises(UsageError, match="muon with LoRA"):
+        settings_of(None, {"lora": True}, optimizer="muon")
 
 
 def test_flags_that_cannot_be_are_usage_errors(tmp_path: Path) -> None:

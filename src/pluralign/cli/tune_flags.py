@@ -95,10 +95,12 @@ class StepFlags:
     """Learning rate at its highest; it falls linearly to 0."""
     warmup_steps: int = 0
     """Steps in which it rises from 0."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: for the matrices between embeddings and output layer, AdamW for the rest; for models trained from the start."""
     betas: Annotated[tuple[float, float], _SWITCH] = (0.9, 0.999)
     """Of AdamW."""
     weight_decay: float = 0.0
-    """Of AdamW."""
+    """Of either."""
     clip: float = 1.0
     """Largest norm of a step's gradient."""
     sequences_a_step: int = 1024
@@ -139,6 +141,7 @@ class StepFlags:
             lora=lora.to_settings(),
             lr=self.lr,
             warmup_steps=self.warmup_steps,
+            optimizer=self.optimizer,
             betas=self.betas,
             weight_decay=self.weight_decay,
             clip=self.clip,

@@ -67,8 +67,8 @@ PROFILE_TASK = "The profile of one person: which basic values matter, strongest 
 _POPULATION_TOLD = "Different people's ratings of one situation, from 1 (against it) to 5 (for it):"
 _FEWEST_RATINGS = 8
 _SHARES: dict[Told, float] = {
-    **{"nothing": 0.35, "person": 0.05, "attributes": 0.15},
-    **{"profile": 0.25, "both": 0.1, "group": 0.1},
+    **{"nothing": 0.45, "person": 0.05, "attributes": 0.15},
+    **{"profile": 0.15, "both": 0.1, "group": 0.1},
 }
 _PROFILE_SHARES: dict[ProfileFrom, float] = {"ratings": 0.7, "attributes": 0.2, "nothing": 0.1}
 _MOST_GIVEN = 24

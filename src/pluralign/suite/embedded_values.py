@@ -55,7 +55,8 @@ VALENCE = ("Supports", "Opposes", "Either")
 _THRESHOLDS: dict[str, float] = {"Value": 0.6, "Right": 1.0, "Duty": 1.4}
 _SLOPE = 5.0
 _STRENGTH = 1.5
-_N_EXAMPLES = 12
+_MOST_EXAMPLES = 4
+"""Of an episode, at least 1: situations tell nothing of each other, so a longer one would only hide that."""
 _RIGHTS_AND_DUTIES = {
     "self-direction": ("Right to decide for oneself", "Duty to think for oneself"),
     "stimulation": ("Right to seek adventure", "Duty to try what is new"),
@@ -151,17 +152,18 @@ def read_kaleido_input(text: str) -> tuple[int, int | None]:
 
 
 def values_episodes(kind: ValuesKind, numbers: range) -> Iterator[Episode]:
-    """Episodes of these numbers, about a dozen situations each."""
+    """Episodes of these numbers, a few situations each."""
     for number in numbers:
         yield _episode(kind, number, stream(WORLD_SEED, "embedded values", kind, number))
 
 
 def _episode(kind: ValuesKind, number: int, rng: np.random.Generator) -> Episode:
-    items = rng.integers(len(situation_texts()), size=_N_EXAMPLES)
-    bearings = rng.integers(len(BEARINGS), size=_N_EXAMPLES)
-    likely = _drawn(_tables()[2][items], rng.random(_N_EXAMPLES))
-    bearings = np.where(rng.random(_N_EXAMPLES) < 0.5, likely, bearings)  # half of them such as are likely to bear on it
-    uniforms = rng.random(_N_EXAMPLES)
+    n = int(rng.integers(1, _MOST_EXAMPLES + 1))
+    items = rng.integers(len(situation_texts()), size=n)
+    bearings = rng.integers(len(BEARINGS), size=n)
+    likely = _drawn(_tables()[2][items], rng.random(n))
+    bearings = np.where(rng.random(n) < 0.5, likely, bearings)  # half of them such as are likely to bear on it
+    uniforms = rng.random(n)
     examples = [_example(kind, *drawn) for drawn in zip(items.tolist(), bearings.tolist(), uniforms.tolist(), strict=True)]
     options = {"generate": tuple(one.written for one in BEARINGS), "relevance": RELEVANCE, "valence": VALENCE}
     return Episode.checked(

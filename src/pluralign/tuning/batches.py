@@ -65,15 +65,17 @@ class Batch:
         return len(self.sequences) > len(self.input_ids)
 
 
-def lay_out(encoded: FlatEncoded, rows: Rows, *, numbers: IntArray | None = None, pad_id: int = 0) -> Batch:
-    """Each group of sequences as one row, as wide as the fullest.
+def lay_out(
+    encoded: FlatEncoded, rows: Rows, *, numbers: IntArray | None = None, pad_id: int = 0, width_step: int = 1
+) -> Batch:
+    """Each group of sequences as one row, as wide as the fullest, rounded up to a multiple of `width_step`.
 
     `numbers` [sequences of `encoded`] is what `Batch.sequences` calls them; not given, they are counted from 0.
     """
     places, starts = stretches(encoded.starts, rows.members)
     sizes, row_of = np.diff(starts), np.repeat(np.arange(len(rows)), np.diff(rows.starts))
     row_starts = starts[rows.starts]
-    shape = len(rows), int(np.diff(row_starts).max(initial=0))
+    shape = len(rows), -(-int(np.diff(row_starts).max(initial=0)) // width_step) * width_step
     within = np.arange(len(places)) - np.repeat(starts[:-1], sizes)
     segment = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     place = np.arange(len(places)) + (row_of * shape[1] - row_starts[row_of])[segment]

@@ -25,16 +25,20 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pluralign.errors import ModelError, UsageError
 from pluralign.models.head import Head
 from pluralign.tuning.chunked import Product, chunked_measures, chunked_nats
+from pluralign.tuning.last_layer import LastLayer, open_last_layer
 
 __all__ = ["Measures", "Nats", "SparseLoss", "Targets", "open_loss"]
 
 CHUNK_BYTES = 64 << 20
 """A chunk's logits in float32; two to four times as much is held at once, and the output layer's gradient twice."""
+TARGETS_STEP = 16
+"""Supervised tokens of a batch are filled up to a multiple of it: libraries make a kernel for each shape that they meet."""
 PROBE_TOLERANCE, PROBE_TOLERANCE_16_BIT = 1e-4, 1e-2
 """Of the largest logit."""
 
@@ -56,6 +60,16 @@ class Targets:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def filled_up(self, n_tokens: int) -> Targets:
+        """The same and others of weight 0 behind them, at other places among the rows' tokens: so many that lengths repeat."""
+        n_more = min(max(1, -(-len(self) // TARGETS_STEP)) * TARGETS_STEP, n_tokens) - len(self)
+        if n_more <= 0:
+            return self
+        is_free = torch.ones(n_tokens, dtype=torch.bool, device=self.before.device).index_fill(0, self.before, False)
+        before = torch.cat([self.before, is_free.nonzero()[:n_more, 0]])
+        more = (0, len(before) - len(self))
+        return Targets(before, F.pad(self.ids, more), F.pad(self.weights, more))
 
 
 class Nats(NamedTuple):
@@ -94,6 +108,8 @@ class SparseLoss(nn.Module):
         self._behind = Head(nn.Identity(), config if note is None else None)  # what comes behind the output layer
         self._states_a_chunk = max(1, chunk_bytes // (4 * config.vocab_size))
         self._float32_product = float32_product
+        self.last_layer: LastLayer | None = None
+        """Computes supervised tokens only, where that was found to give the same."""
 
     def forward(
         self,
@@ -112,11 +128,10 @@ class SparseLoss(nn.Module):
         one of four axes that does, and the architecture shows them to its mask; in transformers 5.24 gpt_oss, afmoe, opt and
         granitemoehybrid do not. Without any target every gradient is 0, not missing: other ranks wait for it.
         """
-        states = self.states(input_ids, position_ids, attention or {})
         n = len(targets)
-        if not n:  # one state of weight 0
-            none = torch.zeros(1, dtype=torch.long, device=states.device)
-            targets = Targets(none, none, torch.zeros(1, device=states.device))
+        targets = targets.filled_up(input_ids.numel())
+        only = {} if self.last_layer is None else self.last_layer.arguments(targets.before, input_ids.numel())
+        states = self.states(input_ids, position_ids, {**(attention or {}), **only})
         hidden = states.index_select(0, targets.before)
         n_chunks = math.ceil(len(targets) / self._states_a_chunk)
         product, parameters = self._product()
@@ -182,6 +197,8 @@ def open_loss(model: Any, *, chunk_bytes: int = CHUNK_BYTES, float32_product: bo
         loss = SparseLoss(model, chunk_bytes=chunk_bytes, float32_product=float32_product)
         if note := _why_whole(loss, ids, whole.flatten(0, 1).float()):
             loss = SparseLoss(model, chunk_bytes=chunk_bytes, float32_product=float32_product, note=note)
+        else:
+            loss.last_layer = _last_layer(loss, ids)
     return loss
 
 
@@ -196,6 +213,27 @@ def _why_whole(loss: SparseLoss, ids: Tensor, expected: Tensor) -> str | None:
     if difference <= (PROBE_TOLERANCE_16_BIT if is_16_bit else PROBE_TOLERANCE):
         return None
     return f"logits of decoder and output layer would differ by {difference:.2g} of the largest"
+
+
+def _last_layer(loss: SparseLoss, ids: Tensor) -> LastLayer | None:
+    """Put into the model if its states of some tokens then are those of all tokens; otherwise the model is left as it was."""
+    n = ids.numel()
+    several = [torch.arange(first, n, 5, device=ids.device) for first in (3, 0, 1)]  # of the last batch nothing may be left
+    expected = loss.states(ids, None, {})
+    found = open_last_layer(loss.model)
+    if found is None:
+        return None
+    try:
+        tried = [(loss.states(ids, None, found.arguments(places, n))[places], places) for places in several]
+        tried += [(loss.states(ids, None, {}), torch.arange(n, device=ids.device))]
+        difference = max(float((some - expected[places]).abs().max() / expected.abs().max()) for some, places in tried)
+    except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError):
+        difference = math.inf
+    is_16_bit = expected.dtype in (torch.bfloat16, torch.float16)
+    if difference <= (PROBE_TOLERANCE_16_BIT if is_16_bit else PROBE_TOLERANCE):
+        return found
+    found.remove()
+    return None
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pluralign.errors import UsageError
 
-__all__ = ["LoraSettings", "LossOn", "Method", "Pack", "Precision", "TuneSettings"]
+__all__ = ["LoraSettings", "LossOn", "Method", "OptimizerName", "Pack", "Precision", "TuneSettings"]
 
 Method = Literal["spectrum", "sft", "pretrain"]
 """spectrum: turns, loss on outputs. sft: turns, loss on every token. pretrain: the text without turns, loss on every token."""
@@ -21,6 +21,8 @@ LossOn = Literal["outputs", "first", "last", "all"]
 """Of the supervised outputs: all, the first, the last; or every token of the sequence."""
 Pack = Literal["auto", "packed", "padded"]
 Precision = Literal["auto", "float32", "bfloat16"]
+OptimizerName = Literal["adamw", "muon"]
+"""muon: for the matrices between embeddings and output layer, with AdamW for the rest; for models trained from the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class TuneSettings:
     lr: float = 3e-6
     """At its highest; from there it falls linearly to 0."""
     warmup_steps: int = 0
+    optimizer: OptimizerName = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     clip: float = 1.0
@@ -99,6 +102,8 @@ class TuneSettings:
             faults.append(f"weight_decay is {self.weight_decay}, must not be negative")
         if not all(0 <= beta < 1 for beta in self.betas):
             faults.append(f"betas are {self.betas}, must lie in 0..1, below 1")
+        if self.optimizer == "muon" and self.lora is not None:
+            faults.append("optimizer is muon with LoRA, whose factors are no maps of one space: use adamw, or no LoRA")
         if faults:
             raise UsageError(f"settings of the run: {'; '.join(faults)}.")
 

@@ -38,6 +38,7 @@ from pluralign.tuning.checkpoints import latest_checkpoint, save_checkpoint
 from pluralign.tuning.finish import write_model
 from pluralign.tuning.held_out import chosen_sequences, held_out_measures
 from pluralign.tuning.loss import open_loss
+from pluralign.tuning.optimizers import open_optimizer
 from pluralign.tuning.ranks import Ranks, open_ranks
 from pluralign.tuning.run_log import RunLog, Tracker, TrackerName, open_tracker, read_log
 from pluralign.tuning.settings import TuneSettings
@@ -123,13 +124,7 @@ def tune(
         for note in (*attention.notes, *([loss.note] if loss.note else [])):
             tell(note)
         wrapped = spread_out(loss, places.spread, ranks, products)
-        optimizer = torch.optim.AdamW(
-            [p for p in wrapped.parameters() if p.requires_grad],
-            lr=settings.lr,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        optimizer = open_optimizer(wrapped, settings)
         work = StepWork(
             settings=settings,
             store=store,

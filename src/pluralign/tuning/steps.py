@@ -27,6 +27,10 @@ from pluralign.tuning.store import EncodedStore
 __all__ = ["BatchMaker", "Schedule", "open_schedule", "supervised_on", "target_weights"]
 
 
+WIDTH_STEP = 64
+"""Widths of packed rows are multiples of it: libraries make, and keep, a kernel for each shape that they meet."""
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Schedule:
     """The order of a run. Made by `open_schedule`."""
@@ -109,7 +113,8 @@ class BatchMaker:
     def _batch(self, numbers: IntArray, rows: Rows) -> Batch:
         members = numbers[rows.members]
         encoded = supervised_on(self.store.gather(members), self.loss_on)
-        return lay_out(encoded, Rows(np.arange(len(members)), rows.starts), numbers=members)
+        step = 1 if self.row_tokens is None else WIDTH_STEP
+        return lay_out(encoded, Rows(np.arange(len(members)), rows.starts), numbers=members, width_step=step)
 
 
 def _idle() -> Batch:
