@@ -54,7 +54,6 @@ WEIGHTS = {
 COMMON: dict[str, Any] = {
     "optimizer": "muon",
     "max_tokens": MAX_TOKENS,
-    "micro_tokens": 8192,
     "betas": (0.9, 0.95),
     "weight_decay": 0.1,
     "warmup_steps": 100,
@@ -63,8 +62,8 @@ COMMON: dict[str, Any] = {
     "seed": SEED,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
-    "base": {"method": "pretrain", "lr": 4e-3, "sequences_a_step": 64},
-    "told": {"lr": 4e-3, "sequences_a_step": 192},
+    "base": {"method": "pretrain", "lr": 4e-3, "sequences_a_step": 64, "micro_tokens": 8192},
+    "told": {"lr": 3e-3, "sequences_a_step": 128},
     "people": {"lr": 3e-3, "sequences_a_step": 128},
     "tuned": {"lr": 3e-3, "sequences_a_step": 96},
 }

@@ -31,13 +31,11 @@ SOURCE = ROOT / "src" / "pluralign"
 GOLDEN = Path(__file__).parent / "golden" / "help"
 
 FLOORS = {
-    **dict.fromkeys(("__init__", "errors", "files", "estimates", "metrics", "runs", "streams"), 0),
+    **dict.fromkeys(("__init__", "errors", "files", "estimates", "metrics", "progress", "runs", "streams", "terminal"), 0),
     **dict.fromkeys(("episodes", "ratings", "suite"), 1),
     "models": 2,
-    **dict.fromkeys(("raters", "tuning", "values", "evals"), 3),
-    **dict.fromkeys(
-        ("cli", "commands", "demo", "progress", "report", "scoring", "summaries", "terminal", "web", "__main__"), 4
-    ),
+    **dict.fromkeys(("raters", "scoring", "tuning", "values", "evals"), 3),
+    **dict.fromkeys(("cli", "commands", "demo", "report", "summaries", "web", "__main__"), 4),
 }
 """First name under the package -> floor. A module imports from its own floor and from lower ones."""
 MAX_FILE_LINES = 600

@@ -25,7 +25,7 @@ from pluralign.tuning.weights import step_loss, step_weight
 
 __all__ = ["StepWork", "WeightedBatch", "default_micro_tokens"]
 
-MICRO_TOKENS, MICRO_TOKENS_ON_DEVICE = 4096, 16_384
+MICRO_TOKENS, MICRO_TOKENS_ON_DEVICE = 2048, 16_384
 
 WeightedBatch = tuple[Batch, Tensor]
 """A batch, and the weights of its targets."""
