@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pluralign import __version__, runs
+from pluralign import __version__, files, runs
 from pluralign.errors import RunError
 from pluralign.files import UNFINISHED
 from pluralign.runs import (
@@ -115,6 +115,16 @@ def test_hashes_are_those_of_the_content(tmp_path: Path) -> None:
     names = [("b.csv", b"2"), ("sub/a.csv", b"1")]  # sorted by name; the rule of hash_folder, written out
     spelled = "".join(f"{name}\0{hashlib.sha256(data).hexdigest()}\n" for name, data in names)
     assert hash_folder(one) == hashlib.sha256(spelled.encode()).hexdigest()
+
+
+def test_a_large_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, n_read = tmp_path / "large", []
+    real = files._digest
+    monkeypatch.setattr(files, "_digest", lambda name: n_read.append(name) or real(name))
+    for content in (b"a" * files.REMEMBERED_FROM, b"b" * files.REMEMBERED_FROM):
+        path.write_bytes(content)
+        assert {hash_file(path) for _ in range(3)} == {hashlib.sha256(content).hexdigest()}
+    assert len(n_read) == 2
 
 
 @pytest.mark.parametrize("change", ["content", "name", "new", "moved"])

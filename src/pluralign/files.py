@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -24,6 +25,8 @@ __all__ = [
     "write_text_atomic",
 ]
 
+REMEMBERED_FROM = 1 << 20
+"""Bytes of a file whose hash a process remembers."""
 UNFINISHED = ".pluralign-*.tmp"
 """Names of files that are being written; one that is left over belongs to a process that was killed."""
 
@@ -78,9 +81,25 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of the content, as 64 hexadecimal digits; read in blocks, so size does not matter."""
-    with Path(path).open("rb") as file:
+    """SHA-256 of the content, as 64 hexadecimal digits; read in blocks, so size does not matter.
+
+    A process reads a large file once for as long as its size and time of change, in nanoseconds, stay the same.
+    """
+    found = os.stat(path)
+    if found.st_size < REMEMBERED_FROM:
+        return _digest(os.fspath(path))
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return _remembered_digest(os.fspath(path), (found.st_dev, found.st_ino, found.st_size, *times))
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.lru_cache(maxsize=10_000)
+def _remembered_digest(path: str, _: tuple[int, ...]) -> str:
+    return _digest(path)
 
 
 def hash_folder(path: str | os.PathLike[str]) -> str:

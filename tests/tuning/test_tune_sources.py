@@ -12,6 +12,7 @@ import pytest
 from pluralign.episodes import read_episodes, write_episodes
 from pluralign.errors import DataError, UsageError
 from pluralign.files import read_json, write_json_atomic
+from pluralign.suite import parts
 from pluralign.suite.build import build
 from pluralign.tuning.sources import find_files
 from tuning.tune_runs import coins, make_file, make_suite
@@ -42,6 +43,18 @@ def test_json_lines_are_written_as_parquet_once_by_content(tmp_path: Path) -> No
     [changed] = find_files([moved], cache=cache).train
     assert changed.path != file.path
     assert len(read_episodes(changed.path)) == 7
+
+
+def test_long_json_lines_become_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, cache = make_file(tmp_path / "coin.jsonl", 6), tmp_path / "cache"
+    monkeypatch.setattr(parts, "LARGEST", 400)
+    files = find_files([path], cache=cache).train
+    assert len(files) > 2
+    assert {file.task for file in files} == {"coin"}
+    episodes = [e.to_dict() for file in files for e in read_episodes(file.path)]
+    assert episodes == [e.to_dict() for e in coins(6, seed=0)]
+    files[1].path.unlink()
+    assert [file.path.exists() for file in find_files([path], cache=cache).train] == [True] * len(files)
 
 
 def test_of_a_suite_tasks_of_the_split_test_are_held_out(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pluralign.episodes import iter_episodes, write_episodes
+from pluralign.episodes import iter_episodes
 from pluralign.errors import DataError, UsageError, nearest_name
-from pluralign.files import hash_file, read_json
+from pluralign.files import hash_file, read_json, write_json_atomic
+from pluralign.suite.parts import write_parts
 
 __all__ = ["DataFile", "TrainingFiles", "find_files"]
 
@@ -73,8 +74,10 @@ def _found(path: Path, cache: Path) -> Iterable[tuple[DataFile, Role]]:
         return _of_suite(path)
     if not path.is_file():
         raise DataError(str(path), "there is no such file or folder; name a file of episodes or a folder made by suite build")
-    parquet = path if path.suffix == ".parquet" else _as_parquet(path, cache)
-    return [(DataFile(parquet, _task_in(parquet) or path.stem), "train")]
+    parts = [path] if path.suffix == ".parquet" else _as_parquet(path, cache)
+    tasks = {_task_in(part) for part in parts}
+    task = tasks.pop() if len(tasks) == 1 else None
+    return [(DataFile(part, task or path.stem), "train") for part in parts]
 
 
 def _task_in(parquet: Path) -> str | None:
@@ -107,14 +110,14 @@ def _of_suite(folder: Path) -> list[tuple[DataFile, Role]]:
     return found
 
 
-def _as_parquet(path: Path, cache: Path) -> Path:
-    """By content, so that a file that was changed is written anew."""
-    name = hashlib.sha256(f"episodes 1 {path.suffix} {hash_file(path)}".encode()).hexdigest()[:24]
-    target = cache / f"{name}.parquet"
-    if not target.exists():
+def _as_parquet(path: Path, cache: Path) -> list[Path]:
+    """In parts, by content, so that a file that was changed is written anew, and one of any size is never held whole."""
+    name = hashlib.sha256(f"episodes 2 {path.suffix} {hash_file(path)}".encode()).hexdigest()[:24]
+    listed = cache / f"{name}.json"
+    if not listed.exists() or not all((cache / file).exists() for file in read_json(listed)):
         cache.mkdir(parents=True, exist_ok=True)
-        write_episodes(target, iter_episodes(path))
-    return target
+        write_json_atomic(listed, [Path(part["file"]).name for part in write_parts(cache, name, iter_episodes(path))])
+    return [cache / file for file in read_json(listed)]
 
 
 def _refuse_overlap(train: Sequence[DataFile], held_out: Sequence[DataFile]) -> None:

@@ -214,10 +214,11 @@ def _adapter_size(bare: Any, settings: TuneSettings) -> int:
     lora = settings.lora
     assert lora is not None
     ends = {id(bare.get_input_embeddings()), id(bare.get_output_embeddings())} if lora.embeddings else set()
+    targets = tuple(f".{target}" for target in lora.targets)  # whole last parts of a name, as peft takes them
     sizes = [
         lora.rank * sum(module.weight.shape)
         for name, module in bare.named_modules()
-        if id(module) in ends or (name.rpartition(".")[2] in lora.targets and hasattr(module, "weight"))
+        if id(module) in ends or (f".{name}".endswith(targets) and hasattr(module, "weight"))
     ]
     return sum(sizes)
 
