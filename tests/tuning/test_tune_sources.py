@@ -47,7 +47,7 @@ def test_json_lines_are_written_as_parquet_once_by_content(tmp_path: Path) -> No
 
 def test_long_json_lines_become_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, cache = make_file(tmp_path / "coin.jsonl", 6), tmp_path / "cache"
-    monkeypatch.setattr(parts, "LARGEST", 400)
+    monkeypatch.setattr(parts, "LARGEST", 150)
     files = find_files([path], cache=cache).train
     assert len(files) > 2
     assert {file.task for file in files} == {"coin"}
