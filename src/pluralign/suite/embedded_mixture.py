@@ -107,13 +107,20 @@ _FEW = {
 _ALL = {
     "ratings": 45_000,
     "profile": 15_000,
-    "told_profile_1": 90_000,
-    "told_profile_4": 40_000,
+    "told_profile_1": 50_000,
+    "told_profile_4": 25_000,
     "told_both_1": 10_000,
     "told_attributes_1": 20_000,
     "told_group_1": 10_000,
     "told_person_1": 10_000,
-    **dict.fromkeys(OTHER_LAWS, 2),
+    "values_generate": 24_000,
+    "values_relevance": 16_000,
+    "values_valence": 16_000,
+    "values_list": 3_000,
+    "population": 6_000,
+    "coinflip": 2,
+    "categorical": 40,
+    **dict.fromkeys(OTHER_LAWS, 1),
 }
 STAGES: dict[str, Mapping[str, int]] = {
     "base": {
@@ -122,7 +129,7 @@ STAGES: dict[str, Mapping[str, int]] = {
     },
     "told": {**_SINGLE, **_VALUES, "population": 6_000, "coinflip": 2, "categorical": 5},
     "people": {**_FEW, **_VALUES, "population": 4_000, "coinflip": 2, "categorical": 8},
-    "tuned": {**_ALL, **_VALUES, "population": 6_000, "coinflip": 3, "categorical": 16},
+    "tuned": _ALL,
 }
 """Stage to the numbers that each family has in it."""
 HELD_OUT: Mapping[str, int] = {
