@@ -35,7 +35,7 @@ FLOORS = {
     **dict.fromkeys(("episodes", "ratings", "suite"), 1),
     "models": 2,
     **dict.fromkeys(("raters", "scoring", "tuning", "values", "evals"), 3),
-    **dict.fromkeys(("cli", "commands", "demo", "report", "summaries", "web", "__main__"), 4),
+    **dict.fromkeys(("cli", "commands", "demo", "evaluating", "report", "summaries", "web", "__main__"), 4),
 }
 """First name under the package -> floor. A module imports from its own floor and from lower ones."""
 MAX_FILE_LINES = 600
@@ -49,6 +49,7 @@ VERBS = [
     *(("suite",), ("suite", "list"), ("suite", "show"), ("suite", "build"), ("suite", "check")),
     ("tune",),
     ("transplant",),
+    *(("evaluate",), ("compare",), ("rescore",)),
 ]
 
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -164,8 +164,12 @@ class Run:
 
     def write_records(self, records: pl.DataFrame) -> Path:
         """records.parquet: every scored rating; the path."""
-        path = self.folder / "records.parquet"
-        _write_parquet(path, records)
+        return self.write_table("records.parquet", records)
+
+    def write_table(self, name: str, table: pl.DataFrame) -> Path:
+        """Another table of the run, NAME.parquet; the path. The name is a constant of the code, like a step's."""
+        path = self.folder / _checked_name(name)
+        _write_parquet(path, table)
         return path
 
     def write_results(self, results: Mapping[str, Any]) -> Path:

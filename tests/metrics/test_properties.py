@@ -27,6 +27,9 @@ NOT_METRICS = {
     "item_option_counts": "a table, not a judgement",
     "one_vs_rest": "reshapes",
     "nats_to_bits": "changes the unit",
+    "is_pareto_improvement": "yes or no",
+    "pareto_front": "yes or no, of each point",
+    "p_mean_resampled": "p_mean under many weightings; tested against it",
     "permutation_p_value": "no arrays of rows or options; tested by hand",
 }
 
@@ -180,6 +183,21 @@ GROUPS = Inputs(
     n_options=3,
 )
 
+PEOPLE = Inputs(
+    draw=lambda rng: (rng.random((30, 4)),),
+    best=(np.ones((3, 4)),),
+    worst=(np.zeros((3, 4)),),
+    rows=by_row,
+    options=lambda arrays, order: (arrays[0][:, order],),
+)
+POINTS = Inputs(
+    draw=lambda rng: (rng.random((12, 4)),),
+    best=(np.ones((2, 4)),),
+    worst=(np.zeros((2, 4)),),
+    rows=reordered,
+    options=lambda arrays, order: (arrays[0][:, order],),
+)
+
 PLACES = np.array([0.0, 1.0, 3.0, 4.0])
 LN4, INF = math.log(4), math.inf
 
@@ -192,6 +210,10 @@ def alpha_estimate_at(level: str, resample: str) -> Callable[..., Estimate]:
     return functools.partial(
         metrics.krippendorff_alpha_estimate, n_options=4, level=level, values=PLACES, resample=resample, n_resamples=40
     )
+
+
+def welfare_at(p: float) -> Callable[..., np.ndarray]:
+    return functools.partial(metrics.p_mean, p=p)
 
 
 def per_item(name: str) -> Callable[..., np.ndarray]:
@@ -255,6 +277,12 @@ TABLE: dict[str, Metric] = {
     "information_preserved": Metric(
         PART_AND_WHOLE, -INF, INF, 1, "higher", option_order="fixed", call=quick("information_preserved")
     ),
+    "p_mean: minimum": Metric(PEOPLE, 0, 1, 1, "higher", call=welfare_at(-INF)),
+    "p_mean: -5": Metric(PEOPLE, 0, 1, 1, "higher", call=welfare_at(-5.0)),
+    "p_mean: geometric": Metric(PEOPLE, 0, 1, 1, "higher", call=welfare_at(0.0)),
+    "p_mean: 0.5": Metric(PEOPLE, 0, 1, 1, "higher", call=welfare_at(0.5)),
+    "p_mean: maximum": Metric(PEOPLE, 0, 1, 1, "higher", call=welfare_at(INF)),
+    "hypervolume": Metric(POINTS, 0, 1, 1, "higher", call=lambda points: metrics.hypervolume(points, np.zeros(4))),
     "assignment_permutation_test": Metric(GROUPS, 1 / 1001, 1, 1 / 1001, "lower", None, "free"),
 }
 SUFFIXES = {"_score": "higher", "_loss": "lower", "_distance": "lower"}

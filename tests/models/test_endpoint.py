@@ -225,6 +225,7 @@ def test_verbalised_and_malformed() -> None:
     assert server.log[0].body["response_format"] == {"type": "json_object"}
     with FaultServer(says="I would say yes") as server:
         [found] = model(server, api="chat", elicit="verbalised").option_logprobs([query])
+    assert found.elicitation == "verbalised"
     assert found.outcome == "malformed"
     assert "I would say yes" in found.detail
     assert len(server.log) == 1  # it would say the same again

@@ -14,7 +14,7 @@ import cyclopts.config
 from cyclopts import App, ArgumentCollection, CycloptsError
 
 from pluralign import __version__
-from pluralign.cli import asking, cache, suite, tuning
+from pluralign.cli import asking, cache, evaluating, suite, tuning
 from pluralign.cli.demo import demo
 from pluralign.cli.printing import say
 from pluralign.cli.study import inspect, study
@@ -61,6 +61,9 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     app.command(tasks)
     app.command(tuning.tune)
     app.command(tuning.transplant)
+    app.command(evaluating.evaluate)
+    app.command(evaluating.compare)
+    app.command(evaluating.rescore)
     remembered = App("cache", help="Look at the answers of models that are remembered, or forget them.")
     remembered.command(cache.stats)
     remembered.command(cache.clear)
@@ -128,6 +131,7 @@ def _verbs(tokens: Sequence[str]) -> list[str]:
     """The commands at the start, each with a space after it."""
     known: dict[str, tuple[str, ...]] = {
         **dict.fromkeys(("study", "demo", "score", "sample", "show", "tune", "transplant"), ()),
+        **dict.fromkeys(("evaluate", "compare", "rescore"), ()),
         "ratings": ("inspect",),
         "suite": ("list", "show", "build", "check"),
         "cache": ("stats", "clear"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pluralign.models.cache import ResponseCache
     from pluralign.scoring import AskingPlan, Samples, Scores
 
-__all__ = ["sample", "score", "show"]
+__all__ = ["opened_cache", "sample", "score", "show"]
 
 _MODEL, _TEMPLATE, _RUN, _SAMPLING, _OUTPUT = ModelFlags(), TemplateFlags(), AskingFlags(), SamplingFlags(), OutputFlags()
 _THE_QUESTION = Group("The question", sort_key=0)
@@ -59,7 +59,7 @@ def score(
         plan = scoring.plan_score(episodes, out, model=model, ask=ask, at=at, settings=settings, limit=run.limit, prices=prices)
         _show_plan(plan, output=output)
         return
-    with _cache(run) as cache, progress_bars() as tell:
+    with opened_cache(run) as cache, progress_bars() as tell:
         found = scoring.score(
             episodes,
             out,
@@ -110,7 +110,7 @@ def sample(
         )
         _show_plan(plan, output=output)
         return
-    with _cache(run) as cache, progress_bars() as tell:
+    with opened_cache(run) as cache, progress_bars() as tell:
         found = scoring.sample(
             episodes,
             out,
@@ -160,7 +160,8 @@ def show(
 
 
 @contextlib.contextmanager
-def _cache(run: AskingFlags) -> Iterator[ResponseCache | None]:
+def opened_cache(run: AskingFlags) -> Iterator[ResponseCache | None]:
+    """The answers that are remembered; None where they are not to be used."""
     from pluralign.models.cache import ResponseCache
 
     if not run.cache:

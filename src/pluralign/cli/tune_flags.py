@@ -177,7 +177,8 @@ class PlaceFlags:
     pack: Literal["auto", "packed", "padded"] = "auto"
     """Several sequences in a row, or one a row. Default: the quickest that keeps them apart."""
     micro_tokens: int | None = None
-    """Tokens that go through the model at once. Default: 2,048 on a CPU, 16,384 on an accelerator."""
+    """Tokens that go through the model at once. Default: 2,048 on a CPU (half with a large vocabulary), 16,384 on
+    an accelerator."""
     gradient_checkpointing: Annotated[bool, _SWITCH] = False
     """Compute layers again in the backward pass, which takes less memory and more time."""
     revision: str | None = None

@@ -34,6 +34,8 @@ class Setting:
     """Questions of each task, at most; None for as many as the evaluation's own default."""
     data_dir: Path | None = None
     """With a folder for each source of the suite that has files."""
+    most_k: int | None = None
+    """Examples before an output, at most, for models with a small window; counted in examples, so the same for all models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,8 @@ from pluralign.metrics.lewidi import (
     ven_perspectivist_loss,
     ven_soft_distance,
 )
+from pluralign.metrics.pareto import hypervolume, is_pareto_improvement, pareto_front
+from pluralign.metrics.welfare import p_mean, p_mean_resampled
 
 __all__ = [
     "AlphaLevel",
@@ -62,7 +64,9 @@ __all__ = [
     "expected_calibration_error",
     "fleiss_kappa",
     "hellinger_distance",
+    "hypervolume",
     "information_preserved",
+    "is_pareto_improvement",
     "item_entropy_nats",
     "item_option_counts",
     "js_distance",
@@ -77,9 +81,12 @@ __all__ = [
     "normalised_entropy",
     "one_vs_rest",
     "opinionqa_representativeness",
+    "p_mean",
+    "p_mean_resampled",
     "pair_agreement",
     "par_perspectivist_loss",
     "par_soft_distance",
+    "pareto_front",
     "permutation_p_value",
     "polarisation",
     "reliability_curve",

@@ -53,7 +53,7 @@ from pluralign.models.endpoint_prompts import (
 from pluralign.models.endpoint_replies import NoAnswer, Unreadable, read_echo, read_first_token, read_text
 from pluralign.models.endpoint_settings import address, choose_writer, connector
 from pluralign.models.opening import ModelSettings
-from pluralign.models.protocol import OptionLogprobs, OutputLogprobs, Query, Sample, SamplingSettings, Usage
+from pluralign.models.protocol import Elicitation, OptionLogprobs, OutputLogprobs, Query, Sample, SamplingSettings, Usage
 
 if TYPE_CHECKING:
     from pluralign.models.cache import ResponseCache
@@ -231,7 +231,8 @@ class EndpointModel:
         found = []
         for n, query in enumerate(queries):
             answer = answers[keys[n][0]]
-            found.append(stated(query.asked_options, answer.value) if answer.outcome == "ok" else _no_options(query, answer))
+            is_there = answer.outcome == "ok"
+            found.append(stated(query.asked_options, answer.value) if is_there else _no_options(query, answer, "verbalised"))
         return found
 
     # requests
@@ -330,9 +331,9 @@ def _sample(answer: Answer) -> Sample:
     return Sample("", "refusal" if answer.outcome == "refusal" else "failed", detail=answer.detail)
 
 
-def _no_options(query: Query, answer: Answer) -> OptionLogprobs:
+def _no_options(query: Query, answer: Answer, elicitation: Elicitation = "logprobs") -> OptionLogprobs:
     options = query.asked_options
-    return OptionLogprobs(options, np.full(len(options), np.nan), outcome=answer.outcome, detail=answer.detail)
+    return OptionLogprobs(options, np.full(len(options), np.nan), elicitation, answer.outcome, answer.detail)
 
 
 def _no_outputs() -> OutputLogprobs:

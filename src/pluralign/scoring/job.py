@@ -23,7 +23,16 @@ from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
 from pluralign.scoring.totals import Totals, rate
 
-__all__ = ["Asked", "Questions", "as_questions", "opened_model", "run_config", "run_parts", "whole_episodes"]
+__all__ = [
+    "Asked",
+    "Questions",
+    "as_questions",
+    "opened_model",
+    "run_config",
+    "run_parts",
+    "settings_of_run",
+    "whole_episodes",
+]
 
 PART_REQUESTS = 256
 PART_CHARACTERS = 200_000
@@ -125,8 +134,6 @@ def run_config(
     with _located(questions.file, some):
         first = model.request_bytes([asked.request for asked in some])
     lengths = ",".join(str(len(one)) for one in first).encode()
-    chosen = {} if settings is None else {name: getattr(settings, name) for name in _SETTINGS}
-    chat = {} if settings is None else {"chat": dataclasses.asdict(settings.chat)}
     return RunConfig(
         command=command,
         arguments={
@@ -134,11 +141,18 @@ def run_config(
             "model": model.name,
             "model_fingerprint": model.fingerprint(),
             "first_requests_sha256": hashlib.sha256(lengths + b" " + b"".join(first)).hexdigest(),
-            "settings": {**chosen, **chat},
+            "settings": settings_of_run(settings),
         },
         seed=seed,
         inputs={"episodes": os.fspath(questions.file)},
     )
+
+
+def settings_of_run(settings: ModelSettings | None) -> dict[str, Any]:
+    """Those that change what a model is asked or says, JSON-ready."""
+    if settings is None:
+        return {}
+    return {**{name: getattr(settings, name) for name in _SETTINGS}, "chat": dataclasses.asdict(settings.chat)}
 
 
 def run_parts(

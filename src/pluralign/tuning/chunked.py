@@ -130,7 +130,7 @@ def _of_plain(
     rounded = torch.empty(at_once, len(low), dtype=dtype, device=low.device)
     logits = torch.empty_like(rounded, dtype=torch.float32)
     of_hidden = torch.empty_like(hidden) if needed[0] else None
-    total = torch.zeros_like(low, dtype=torch.float32) if needed[1] else None
+    total = torch.empty_like(low, dtype=torch.float32) if needed[1] else None
     nats: list[Tensor] = []
     with torch.no_grad(), torch.autocast(kind, enabled=False):
         for some, wanted, share in zip(*(torch.split(whole, at_once) for whole in (states, ids, weights)), strict=True):
@@ -150,7 +150,8 @@ def _of_plain(
                 of_hidden[part] = slopes @ low
             if total is not None:
                 for rows, of_rows in zip(torch.split(total, ROWS), torch.split(slopes, ROWS, dim=1), strict=True):
-                    rows += of_rows.t() @ some
+                    more = of_rows.t() @ some
+                    rows.copy_(more) if len(nats) == 1 else rows.add_(more)
     return torch.cat(nats), [of_hidden, total]
 
 

@@ -77,7 +77,8 @@ class TuneSettings:
     """What a task's tokens weigh beside those of others, for which it is 1."""
     pack: Pack = "auto"
     micro_tokens: int | None = None
-    """Tokens that go through the model at once; default 2,048 on a CPU, 16,384 on an accelerator."""
+    """Tokens that go through the model at once; default 2,048 on a CPU (1,024 with a large vocabulary), 16,384 on an
+    accelerator."""
     dtype: Precision = "auto"
     """Of products; weights that are trained are float32."""
     gradient_checkpointing: bool = False

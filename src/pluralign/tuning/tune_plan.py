@@ -230,7 +230,7 @@ def memory_of(bare: Any, settings: TuneSettings, n_trained: int, products: torch
     size = products.itemsize
     frozen = 0 if settings.lora is None else n_all * size
     cast = n_trained * size if products != torch.float32 else 0  # copies that autocast makes of weights
-    tokens = settings.micro_tokens or default_micro_tokens(device)
+    tokens = settings.micro_tokens or default_micro_tokens(device, config.vocab_size)
     tokens = max(tokens, settings.max_tokens)
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     of_layer = (12 * config.hidden_size + 4 * inner) * size

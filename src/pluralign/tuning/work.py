@@ -25,7 +25,7 @@ from pluralign.tuning.weights import step_loss, step_weight
 
 __all__ = ["StepWork", "WeightedBatch", "default_micro_tokens"]
 
-MICRO_TOKENS, MICRO_TOKENS_ON_DEVICE = 2048, 16_384
+MICRO_TOKENS, MICRO_TOKENS_ON_DEVICE, LARGE_VOCABULARY = 2048, 16_384, 65_536
 
 WeightedBatch = tuple[Batch, Tensor]
 """A batch, and the weights of its targets."""
@@ -46,7 +46,9 @@ class StepWork:
 
     def maker(self, store: EncodedStore, *, alone: bool = False) -> BatchMaker:
         """`alone`: all batches on each rank."""
-        micro = self.settings.micro_tokens or default_micro_tokens(self.ranks.device)
+        loss: Any = self.wrapped.module if isinstance(self.wrapped, nn.parallel.DistributedDataParallel) else self.wrapped
+        vocabulary = loss.model.config.get_text_config().vocab_size
+        micro = self.settings.micro_tokens or default_micro_tokens(self.ranks.device, vocabulary)
         # a mask is a square of the row's tokens, so its rows are short; other ways want one long row
         row = {"padded": None, "mask": self.settings.max_tokens}.get(self.attention.how, micro)
         rank, n_ranks = (0, 1) if alone else (self.ranks.rank, self.ranks.n_ranks)
@@ -125,6 +127,11 @@ class StepWork:
         return f"step {step + 1}: {what}; {kept}; {way_out}."
 
 
-def default_micro_tokens(device: torch.device) -> int:
-    """Tokens that go through the model at once."""
-    return MICRO_TOKENS if device.type == "cpu" else MICRO_TOKENS_ON_DEVICE
+def default_micro_tokens(device: torch.device, vocabulary: int) -> int:
+    """Tokens that go through the model at once.
+
+    On a CPU few, since memory near the core is small; fewer still where the output layer and its gradients take much of it all.
+    """
+    if device.type != "cpu":
+        return MICRO_TOKENS_ON_DEVICE
+    return MICRO_TOKENS if vocabulary < LARGE_VOCABULARY else MICRO_TOKENS // 2

@@ -1,0 +1,145 @@
+"""Commands that evaluate models: evaluate, compare, rescore."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from pluralign.cli.asking import opened_cache
+from pluralign.cli.flags import OutputFlags
+from pluralign.cli.model_flags import AskingFlags, ModelFlags
+from pluralign.cli.printing import print_json, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["compare", "evaluate", "rescore"]
+
+_MODEL, _RUN, _OUTPUT = ModelFlags(), AskingFlags(), OutputFlags()
+_THE_QUESTIONS = Group("The questions", sort_key=0)
+_MANY = Parameter(consume_multiple=True, negative=())
+
+
+def evaluate(
+    model: str,
+    /,
+    *,
+    tasks: Annotated[tuple[str, ...], _MANY, Parameter(group=_THE_QUESTIONS, show_default=False)] = (),
+    data_dir: Annotated[Path | None, Parameter(group=_THE_QUESTIONS)] = None,
+    most_k: Annotated[int | None, Parameter(group=_THE_QUESTIONS)] = None,
+    opened: ModelFlags = _MODEL,
+    run: AskingFlags = _RUN,
+    output: OutputFlags = _OUTPUT,
+) -> None:
+    """Evaluate a model: how pluralistic is it? Steering by examples, nearness to populations, coverage of what is valid.
+
+    Parameters
+    ----------
+    model
+        hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded or scripted.
+    tasks
+        Names of evaluations (steerability, alignment, coverage) or of tasks, or files: episodes:FILE, ratings:FILE, jury:FILE,
+        tradeoff:FILE. Default: all tasks whose data are here.
+    data_dir
+        Folder with one folder for each source that has files; what the hub has is fetched without it.
+    most_k
+        Steering: examples before an output, at most, for models with a small window.
+    """
+    from pluralign import evaluating
+    from pluralign.evals.evaluate import planned
+    from pluralign.evals.kinds import Setting
+    from pluralign.evals.lines import evaluated_lines, plan_lines
+    from pluralign.progress import progress_bars
+
+    out = run.out or Path("runs") / f"evaluate-{_plain(model)}"
+    setting = Setting(seed=run.seed, limit=run.limit, data_dir=data_dir, most_k=most_k)
+    settings, prices = opened.to_settings(), run.prices()
+    if run.dry_run:
+        plan = planned(tasks, setting)
+        if output.json:
+            print_json(plan.to_dict())
+        else:
+            print("\n".join(plan_lines(plan, model, str(out))))
+        return
+    with opened_cache(run) as cache, progress_bars() as tell:
+        found = evaluating.evaluate(
+            model, out, tasks=tasks, setting=setting, settings=settings, cache=cache, prices=prices, on_progress=tell
+        )
+    _finish(found.to_dict(), evaluated_lines(found), f"{out}: report.html, results.json, records", output)
+
+
+def compare(
+    runs: Annotated[tuple[Path, ...], _MANY],
+    /,
+    *,
+    metric: Annotated[tuple[str, ...], _MANY, Parameter(show_default=False)] = (),
+    out: Path | None = None,
+    seed: int = 0,
+    output: OutputFlags = _OUTPUT,
+) -> None:
+    """Compare runs of evaluate with the first of them: paired differences on the same items, with intervals.
+
+    Parameters
+    ----------
+    runs
+        Run folders, two or more, such as those of a base model, its instruct sibling and a tuned one.
+    metric
+        Only these measures.
+    out
+        The page. Default: compare.html in the last run's folder.
+    seed
+        Of intervals and p-values.
+    """
+    from pluralign import evaluating
+    from pluralign.evals.lines import comparison_lines
+
+    page = out or runs[-1] / "compare.html"
+    found = evaluating.compare(runs, page, metrics=metric, seed=seed)
+    _finish(found.to_dict(), comparison_lines(found), str(page), output)
+
+
+def rescore(
+    run: Path,
+    /,
+    *,
+    metric: Annotated[tuple[str, ...], _MANY, Parameter(show_default=False)] = (),
+    seed: int | None = None,
+    output: OutputFlags = _OUTPUT,
+) -> None:
+    """Measure the records of a run of evaluate anew, without the model, and write its report again.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    metric
+        Only these measures; then nothing is written.
+    seed
+        Of intervals. Default: the run's own.
+    """
+    from pluralign import evaluating
+    from pluralign.evals.lines import evaluated_lines
+
+    found = evaluating.rescore(run, metrics=metric, seed=seed)
+    lines = evaluated_lines(found, is_whole=bool(metric))
+    if metric:
+        _finish(found.to_dict(), lines, None, output)
+    else:
+        _finish(found.to_dict(), lines, f"{run}: report.html, results.json", output)
+
+
+def _finish(document: object, lines: Sequence[str], written: str | None, output: OutputFlags) -> None:
+    if output.json:
+        print_json(document)
+    tell = say if output.json else print
+    tell("\n".join(lines))
+    if written is not None:
+        tell(f"\nWritten to {written}")
+
+
+def _plain(model: str) -> str:
+    """Of a path only its last part."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model.rstrip("/").rpartition("/")[2])[:60].strip("-.") or "model"

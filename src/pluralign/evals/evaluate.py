@@ -1,0 +1,197 @@
+"""`evaluate`: puts the questions of evaluations to a model, part by part, and says what was found.
+
+A run that is killed goes on behind its last finished part. What is asked is decided before anything is asked, and its hash is
+part of what makes two runs the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from pluralign.errors import DataError, PluralignError
+from pluralign.evals.findings import Finding
+from pluralign.evals.kinds import EvaluationKind, Material, Setting
+from pluralign.evals.registry import chosen, kind
+from pluralign.evals.results import Evaluated, NotRun, records_name
+from pluralign.models import LanguageModel, ModelSettings
+from pluralign.models.cache import ResponseCache
+from pluralign.progress import Tell
+from pluralign.runs import Run, RunConfig
+from pluralign.scoring.job import opened_model, settings_of_run
+from pluralign.scoring.totals import Prices, Totals, rate
+
+__all__ = ["Planned", "evaluate", "measured", "outcomes_of", "planned"]
+
+PART_REQUESTS = 1000
+"""Answers that a part asks for, at most, unless a single question asks for more."""
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Of functions, in the text of a question: another in each process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Tasks that will be asked, and those that will not."""
+
+    materials: Sequence[tuple[EvaluationKind, Material]]
+    not_run: Sequence[NotRun]
+
+    @property
+    def n_requests(self) -> int:
+        """Answers that are asked for."""
+        return sum(len(one.questions) * one.requests_each for _, one in self.materials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "n_requests": self.n_requests,
+            "tasks": [
+                {"evaluation": kind.name, "task": one.task, "n_questions": len(one.questions), "unit": one.unit}
+                for kind, one in self.materials
+            ],
+            "not_run": [{"evaluation": one.evaluation, "task": one.task, "why": one.why} for one in self.not_run],
+        }
+
+
+def planned(tasks: Sequence[str], setting: Setting) -> Planned:
+    """The questions of these evaluations and tasks, of all if there are none.
+
+    Of all, those are left out whose data are not there; a task that is named has to be there: DataError otherwise, and
+    UsageError for an unknown name.
+    """
+    materials: list[tuple[EvaluationKind, Material]] = []
+    not_run = []
+    for name, task in chosen(tuple(tasks)):
+        is_named = task in tasks or f"{name}/{task}" in tasks
+        try:
+            materials.append((kind(name), kind(name).material(task, setting)))
+        except PluralignError as error:
+            if is_named:
+                raise
+            not_run.append(NotRun(name, task, str(error)))
+    if not materials:
+        raise DataError(
+            ", ".join(tasks) or "all tasks", "there is nothing to ask: " + "; ".join(one.why for one in not_run[:3])
+        )
+    return Planned(materials, not_run)
+
+
+def evaluate(
+    model: str | LanguageModel,
+    out: str | os.PathLike[str],
+    *,
+    tasks: Sequence[str] = (),
+    setting: Setting | None = None,
+    settings: ModelSettings | None = None,
+    cache: ResponseCache | None = None,
+    prices: Prices | None = None,
+    on_progress: Tell | None = None,
+) -> Evaluated:
+    """Evaluates a model into the run folder `out`: results.json and a table of records for each evaluation.
+
+    `tasks` are names of evaluations and of their tasks, all that can be asked here if there are none; `settings` and `cache`
+    are for a model that is opened by its name. Raises as `planned` does, and what the model raises.
+    """
+    setting = setting or Setting()
+    plan = planned(tasks, setting)
+    opened = opened_model(model, settings, cache)
+    with Run.open(out, _config(plan, opened, settings, setting)) as run:
+        records: dict[str, list[pl.DataFrame]] = {}
+        totals, done = Totals(), 0
+        for evaluation, material in plan.materials:
+            for n_asked, table, took in _parts(run, evaluation, material, opened, setting):
+                records.setdefault(evaluation.name, []).append(table)
+                totals += took
+                done += n_asked * material.requests_each
+                if on_progress is not None:
+                    on_progress(f"asking {opened.name}", done, plan.n_requests, rate(totals))
+        tables = {name: pl.concat(parts, how="vertical_relaxed") for name, parts in records.items()}
+        for name, table in tables.items():
+            run.write_table(records_name(name), table)
+        n_questions: dict[str, dict[str, int]] = {}
+        for evaluation, material in plan.materials:
+            n_questions.setdefault(evaluation.name, {})[material.task] = len(material.questions)
+        found = Evaluated(
+            model=opened.name,
+            seed=setting.seed,
+            limit=setting.limit,
+            findings=measured(tables, seed=setting.seed, on_progress=on_progress),
+            n_questions=n_questions,
+            outcomes={name: outcomes_of(table) for name, table in tables.items()},
+            not_run=plan.not_run,
+            totals=totals,
+            prices=prices,
+        )
+        run.write_results(found.to_dict())
+    return found
+
+
+def measured(records: Mapping[str, pl.DataFrame], *, seed: int, on_progress: Tell | None = None) -> dict[str, list[Finding]]:
+    """What the records of each evaluation say; no model is asked."""
+    found: dict[str, list[Finding]] = {}
+    for number, (name, table) in enumerate(records.items()):
+        if on_progress is not None:
+            on_progress("measuring", number, len(records), name)
+        found[name] = kind(name).findings(table, seed=seed)
+    return found
+
+
+def outcomes_of(records: pl.DataFrame) -> dict[str, int]:
+    """How often each outcome is among the records, most frequent first."""
+    return dict(Counter(records["outcome"].to_list()).most_common())
+
+
+def _parts(
+    run: Run, evaluation: EvaluationKind, material: Material, model: LanguageModel, setting: Setting
+) -> Iterator[tuple[int, pl.DataFrame, Totals]]:
+    """Number and records of a task's questions in their order, each part computed once however often the run is started."""
+    size = max(1, PART_REQUESTS // material.requests_each)
+    stem = hashlib.sha256(f"{evaluation.name}/{material.task}".encode()).hexdigest()[:12]
+    for number, start in enumerate(range(0, len(material.questions), size)):
+        questions = material.questions[start : start + size]
+        name = f"{evaluation.name}-{stem}-{number:05d}"
+        before, began = dataclasses.replace(model.usage), time.perf_counter()
+        is_new = name not in run.finished_steps()
+        table = run.step_table(name, functools.partial(evaluation.ask, questions, model, setting))
+        took = Totals(model.usage - before, time.perf_counter() - began).to_step() if is_new else None
+        kept = run.step(f"{name}.usage", functools.partial(_same, took))
+        yield len(questions), table, Totals.from_step(kept)
+
+
+def _same(one: Any) -> Any:
+    return one
+
+
+def _config(plan: Planned, model: LanguageModel, settings: ModelSettings | None, setting: Setting) -> RunConfig:
+    """Model, how it is asked, and the hash of every task's questions."""
+    asked = {f"{evaluation.name}/{material.task}": _hash(material) for evaluation, material in plan.materials}
+    return RunConfig(
+        command="evaluate",
+        arguments={
+            "model": model.name,
+            "model_fingerprint": model.fingerprint(),
+            "settings": settings_of_run(settings),
+            "limit": setting.limit,
+            "most_k": setting.most_k,
+            "questions_sha256": asked,
+        },
+        seed=setting.seed,
+    )
+
+
+def _hash(material: Material) -> str:
+    digest = hashlib.sha256()
+    for question in material.questions:
+        digest.update(_ADDRESS.sub("", repr(question)).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:24]

@@ -1,0 +1,107 @@
+"""What a run of `evaluate` found, as it lies in its folder: results.json, and a table of records for each evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pluralign.errors import DataError
+from pluralign.evals.findings import Finding
+from pluralign.files import read_json
+from pluralign.scoring.totals import Prices, Totals
+
+__all__ = ["FORMAT", "Evaluated", "NotRun", "read_evaluated", "read_records", "records_name"]
+
+FORMAT = 1
+"""Of results.json; raised when it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """A task that was left out, and why."""
+
+    evaluation: str
+    task: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """All that is known of a model after its evaluations."""
+
+    model: str
+    seed: int
+    limit: int | None
+    findings: Mapping[str, Sequence[Finding]]
+    """By evaluation."""
+    n_questions: Mapping[str, Mapping[str, int]]
+    """By evaluation and task."""
+    outcomes: Mapping[str, Mapping[str, int]]
+    """Records by what came of the request, by evaluation."""
+    not_run: Sequence[NotRun] = ()
+    totals: Totals = field(default_factory=Totals)
+    prices: Prices | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in results.json."""
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "seed": self.seed,
+            "limit": self.limit,
+            "evaluations": {
+                name: {
+                    "n_questions": dict(self.n_questions[name]),
+                    "outcomes": dict(self.outcomes[name]),
+                    "findings": [finding.to_dict() for finding in found],
+                }
+                for name, found in self.findings.items()
+            },
+            "not_run": [{"evaluation": one.evaluation, "task": one.task, "why": one.why} for one in self.not_run],
+            "usage": self.totals.to_dict(self.prices),
+            "totals": self.totals.to_step() | {"n_unmeasured": self.totals.n_unmeasured},
+        }
+
+
+def records_name(evaluation: str) -> str:
+    """Of the table with the records of an evaluation, in a run's folder."""
+    return f"records-{evaluation}.parquet"
+
+
+def read_evaluated(folder: Path) -> Evaluated:
+    """What results.json says. Raises DataError for a folder without one, and for one of another kind or version."""
+    path = folder / "results.json"
+    if not path.is_file():
+        raise DataError(str(folder), "there is no results.json: not a run folder, or a run that has not ended; start it again")
+    written = read_json(path)
+    if not isinstance(written, dict) or "evaluations" not in written:
+        raise DataError(str(path), "is not of `pluralign evaluate`")
+    if written.get("format") != FORMAT:
+        raise DataError(
+            str(path), f"has format {written.get('format')!r}, this version reads {FORMAT}; evaluate the model again"
+        )
+    parts = written["evaluations"]
+    totals = written["totals"]
+    return Evaluated(
+        model=written["model"],
+        seed=written["seed"],
+        limit=written["limit"],
+        findings={name: [Finding.from_dict(one) for one in part["findings"]] for name, part in parts.items()},
+        n_questions={name: part["n_questions"] for name, part in parts.items()},
+        outcomes={name: part["outcomes"] for name, part in parts.items()},
+        not_run=[NotRun(**one) for one in written["not_run"]],
+        totals=Totals.from_step(totals) + Totals(n_unmeasured=totals["n_unmeasured"]),
+    )
+
+
+def read_records(folder: Path, evaluation: str) -> pl.DataFrame:
+    """All records of an evaluation. Raises DataError where they are not there or cannot be read."""
+    path = folder / records_name(evaluation)
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(str(path), f"cannot be read: {error}") from error
