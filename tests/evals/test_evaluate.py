@@ -72,6 +72,17 @@ def test_a_named_task_has_to_be_there() -> None:
         planned(("bemt",), Setting())
 
 
+def test_nothing_is_fetched_for_tasks_that_nobody_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "KINDS", {"alignment": "pluralign.evals.alignment:ALIGNMENT"})
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("pluralign.suite.reading.require_file", lambda *_: pytest.fail("a file was asked for"))
+    plan = planned((), Setting(limit=2, data_dir=tmp_path))
+    assert {material.task for _, material in plan.materials} == {"states", "urn"}
+    why = {one.task: one.why for one in plan.not_run}
+    assert "--data-dir" in why["mpi"]
+    assert "name the task" in why["global_oqa"]
+
+
 # a run
 
 

@@ -30,6 +30,7 @@ from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
 from pluralign.scoring.job import opened_model, settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
+from pluralign.suite.listing import Entry, entries
 
 __all__ = ["Planned", "evaluate", "measured", "outcomes_of", "planned"]
 
@@ -66,13 +67,17 @@ class Planned:
 def planned(tasks: Sequence[str], setting: Setting) -> Planned:
     """The questions of these evaluations and tasks, of all if there are none.
 
-    Of all, those are left out whose data are not there; a task that is named has to be there: DataError otherwise, and
-    UsageError for an unknown name.
+    Of all, those are left out whose data are not there, and nothing is fetched; what a task that is named lacks is fetched
+    where the hub has it. Raises DataError where it cannot be had, and UsageError for an unknown name.
     """
     materials: list[tuple[EvaluationKind, Material]] = []
     not_run = []
+    absent = {entry.name: entry for entry in entries(setting.data_dir) if not entry.available}
     for name, task in chosen(tuple(tasks)):
         is_named = task in tasks or f"{name}/{task}" in tasks
+        if not is_named and task in absent:
+            not_run.append(NotRun(name, task, _why_absent(absent[task])))
+            continue
         try:
             materials.append((kind(name), kind(name).material(task, setting)))
         except PluralignError as error:
@@ -166,6 +171,11 @@ def _parts(
         took = Totals(model.usage - before, time.perf_counter() - began).to_step() if is_new else None
         kept = run.step(f"{name}.usage", functools.partial(_same, took))
         yield len(questions), table, Totals.from_step(kept)
+
+
+def _why_absent(entry: Entry) -> str:
+    way = "name the task to have them fetched from the hub" if entry.fetched else "pass --data-dir"
+    return f"{len(entry.missing)} files are not here, such as {entry.missing[0]}; {way}"
 
 
 def _same(one: Any) -> Any:

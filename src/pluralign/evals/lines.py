@@ -30,7 +30,7 @@ def evaluated_lines(found: Evaluated, *, is_whole: bool = False) -> list[str]:
         shown = [one for one in findings if one.group is None and (is_whole or one.is_headline)]
         lines += _table(["", "", "value", "floor", "ceiling"], [_cells(one) for one in shown])
     if found.not_run:
-        lines += ["", f"{len(found.not_run)} tasks were left out, since their data are not here (--data-dir):"]
+        lines += ["", f"{len(found.not_run)} tasks were left out, since their data are not here:"]
         lines += [f"  {one.evaluation}/{one.task}: {_first_line(one.why)}" for one in found.not_run[:N_NOT_RUN]]
         if len(found.not_run) > N_NOT_RUN:
             lines.append(f"  and {len(found.not_run) - N_NOT_RUN} more, in results.json")
@@ -55,7 +55,10 @@ def plan_lines(plan: Planned, model: str, out: str) -> list[str]:
     lines = [f"would ask {printable(model)} for {plan.n_requests:,} answers and write to {printable(out)}", ""]
     lines += _table(["evaluation", "task", "questions"], rows)
     if plan.not_run:
-        lines += ["", f"{len(plan.not_run)} tasks are left out, since their data are not here (--data-dir)"]
+        lines += [
+            "",
+            f"{len(plan.not_run)} tasks are left out: their data are not here (--data-dir, or name them to have them fetched)",
+        ]
     return [*lines, "", "Nothing was asked and nothing was written (--dry-run)."]
 
 

@@ -17,13 +17,20 @@ KINDS = {
     "steerability": "pluralign.evals.steerability:STEERABILITY",
     "alignment": "pluralign.evals.alignment:ALIGNMENT",
     "coverage": "pluralign.evals.coverage:COVERAGE",
+    "overton": "pluralign.evals.overton:OVERTON",
     "jury": "pluralign.evals.jury:JURY",
     "tradeoff": "pluralign.evals.tradeoff:TRADEOFF",
 }
 """Name to module and object. Tasks of the first three are the suite's, the others are asked with files."""
 DEFAULTS = {"steerability": "pluralign.evals.steerability:held_out_tasks"}
 """What gives the tasks that an evaluation asks unless some are named; the others ask all."""
-WITH_FILE = {"episodes:": "steerability", "ratings:": "alignment", "jury:": "jury", "tradeoff:": "tradeoff"}
+WITH_FILE = {
+    "episodes:": "steerability",
+    "ratings:": "alignment",
+    "overton:": "overton",
+    "jury:": "jury",
+    "tradeoff:": "tradeoff",
+}
 """Beginnings of tasks that are made of a file, which no list of tasks has, and the evaluation that asks them."""
 
 
