@@ -51,6 +51,8 @@ WEIGHTS = {
     **{f"embedded_{name}": 0.2 for name in OTHER_LAWS},
 }
 """What tokens of a task weigh: less where episodes are of outputs and hardly anything else, and would outweigh the others."""
+LAST_WEIGHTS = {**WEIGHTS, "embedded_categorical": 1.0}
+"""In the last stage, since categories are what takes longest."""
 COMMON: dict[str, Any] = {
     "optimizer": "muon",
     "max_tokens": MAX_TOKENS,
@@ -83,7 +85,8 @@ def main() -> None:
         print(stage, flush=True)
         files = written(work / "data" / stage, functools.partial(write_stage, stage=stage))
         tasks = {f"embedded_{name}" for name in STAGES[stage]}
-        weights = {task: weight for task, weight in WEIGHTS.items() if task in tasks and stage != "base"}
+        of_tasks = {"base": {}, "tuned": LAST_WEIGHTS}.get(stage, WEIGHTS)
+        weights = {task: weight for task, weight in of_tasks.items() if task in tasks}
         settings = TuneSettings(task_weights=weights, **COMMON, **SETTINGS[stage])
         with progress_bars() as tell:
             tune(

@@ -49,7 +49,7 @@ VERBS = [
     *(("suite",), ("suite", "list"), ("suite", "show"), ("suite", "build"), ("suite", "check")),
     ("tune",),
     ("transplant",),
-    *(("evaluate",), ("compare",), ("rescore",)),
+    *(("evaluate",), ("compare",), ("rescore",), ("export",)),
 ]
 
 FILES = sorted(SOURCE.rglob("*.py"))

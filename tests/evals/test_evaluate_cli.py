@@ -97,6 +97,14 @@ def test_a_run_is_measured_again(runs: Path, capsys: pytest.CaptureFixture[str])
     assert "results.json" in capsys.readouterr().err
 
 
+def test_a_run_is_written_for_the_harness(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", str(runs / "tuned"), "--to", "lm-eval", "--out", str(tmp_path), "--json"]) == 0
+    files = [Path(name) for name in json.loads(capsys.readouterr().out)["files"]]
+    assert all(file.is_file() and file.is_relative_to(tmp_path) for file in files)
+    assert len(files) == 1 + len(TASKS)
+    assert cli.main(["export", str(tmp_path), "--to", "lm-eval"]) == 1
+
+
 def test_a_dry_run_asks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "none"
     assert cli.main(["evaluate", "scripted", "--tasks", "urn", "--limit", "3", "--dry-run", "--out", str(out)]) == 0

@@ -64,6 +64,7 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     app.command(evaluating.evaluate)
     app.command(evaluating.compare)
     app.command(evaluating.rescore)
+    app.command(evaluating.export)
     remembered = App("cache", help="Look at the answers of models that are remembered, or forget them.")
     remembered.command(cache.stats)
     remembered.command(cache.clear)
@@ -131,7 +132,7 @@ def _verbs(tokens: Sequence[str]) -> list[str]:
     """The commands at the start, each with a space after it."""
     known: dict[str, tuple[str, ...]] = {
         **dict.fromkeys(("study", "demo", "score", "sample", "show", "tune", "transplant"), ()),
-        **dict.fromkeys(("evaluate", "compare", "rescore"), ()),
+        **dict.fromkeys(("evaluate", "compare", "rescore", "export"), ()),
         "ratings": ("inspect",),
         "suite": ("list", "show", "build", "check"),
         "cache": ("stats", "clear"),

@@ -1,10 +1,10 @@
-"""Commands that evaluate models: evaluate, compare, rescore."""
+"""Commands that evaluate models: evaluate, compare, rescore, export."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
@@ -16,7 +16,7 @@ from pluralign.cli.printing import print_json, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["compare", "evaluate", "rescore"]
+__all__ = ["compare", "evaluate", "export", "rescore"]
 
 _MODEL, _RUN, _OUTPUT = ModelFlags(), AskingFlags(), OutputFlags()
 _THE_QUESTIONS = Group("The questions", sort_key=0)
@@ -129,6 +129,35 @@ def rescore(
         _finish(found.to_dict(), lines, None, output)
     else:
         _finish(found.to_dict(), lines, f"{run}: report.html, results.json", output)
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    to: Literal["inspect", "lm-eval"],
+    out: Path | None = None,
+    output: OutputFlags = _OUTPUT,
+) -> None:
+    """Write a run of evaluate for other tools: logs that Inspect opens, or samples as lm-evaluation-harness keeps them.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    to
+        inspect: a .eval log for each task (`inspect view --log-dir FOLDER`; slow above some thousand records). lm-eval: a
+        table of results and samples of each task.
+    out
+        The folder. Default: inspect or lm-eval in the run's folder.
+    """
+    from pluralign.evals.export_inspect import to_inspect
+    from pluralign.evals.export_lm_eval import to_lm_eval
+
+    folder = out or run / to
+    files = {"inspect": to_inspect, "lm-eval": to_lm_eval}[to](run, folder)
+    names = [str(file) for file in files]
+    _finish({"files": names}, names, str(folder), output)
 
 
 def _finish(document: object, lines: Sequence[str], written: str | None, output: OutputFlags) -> None:

@@ -23,18 +23,21 @@ from typing import Any
 import polars as pl
 
 from pluralign.errors import DataError, PluralignError
+from pluralign.evals import registry
 from pluralign.evals.findings import Finding
 from pluralign.evals.kinds import EvaluationKind, Setting
-from pluralign.evals.registry import KINDS, kind
-from pluralign.evals.results import Evaluated, read_evaluated, read_records
+from pluralign.evals.registry import kind
+from pluralign.evals.results import Evaluated, read_evaluated, read_records, records_name
 from pluralign.files import read_json
 
 __all__ = ["ReadRun", "RunTask", "coverage_requests", "plain", "probabilities", "read_run", "safe_name", "shares_text"]
 
-_SAFE = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
+_SAFE = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 _MOST = 80
 """Characters of a file's name that come from the data."""
 _COVERAGE = "coverage"
+_NEEDED = ("task", "item", "outcome", "detail")
+"""Columns that the records of every evaluation have."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class ReadRun:
 def read_run(folder: Path) -> ReadRun:
     """The run in a folder. Raises DataError for a folder of another kind, and where records or their evaluation are missing."""
     evaluated = read_evaluated(folder)
-    if unknown := [name for name in evaluated.findings if name not in KINDS]:
+    if unknown := [name for name in evaluated.findings if name not in registry.KINDS]:
         raise DataError(str(folder), f"has evaluations that this version does not know: {', '.join(map(repr, unknown))}")
     tasks = [one for name in evaluated.findings for one in _tasks(folder, name, evaluated.findings[name])]
     return ReadRun(evaluated, read_json(folder / "config.json"), tasks)
@@ -98,6 +101,8 @@ def read_run(folder: Path) -> ReadRun:
 
 def _tasks(folder: Path, evaluation: str, findings: Sequence[Finding]) -> Iterator[RunTask]:
     measured, records = kind(evaluation), read_records(folder, evaluation)
+    if missing := [name for name in _NEEDED if name not in records.columns]:
+        raise DataError(str(folder / records_name(evaluation)), f"has no column {', '.join(missing)}; evaluate the model again")
     values = _values(measured, records)
     parts = records.partition_by("task", maintain_order=True, as_dict=True)
     names = [str(task) for (task,) in parts]
@@ -123,28 +128,28 @@ def _values(measured: EvaluationKind, records: pl.DataFrame) -> dict[str, dict[s
 # as text
 
 
-def plain(value: Any) -> Any:
-    """The same, JSON-ready: NaN becomes None, an infinite number "inf" or "-inf".
+def plain(value: Any, *, infinite_as_text: bool = True) -> Any:
+    """The same, JSON-ready: NaN becomes None, an infinite number "inf" or "-inf", or None as well.
 
     >>> plain({"shares": (0.5, float("nan"), float("-inf"))})
     {'shares': [0.5, None, '-inf']}
     """
     if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
+        return {str(name): plain(one, infinite_as_text=infinite_as_text) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+        return [plain(one, infinite_as_text=infinite_as_text) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
+        return str(value) if infinite_as_text and not math.isnan(value) else None
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def safe_name(text: str) -> str:
-    """A name for a file that tells texts apart: the text itself if it is a plain small-letter name, else with a part of its hash.
+    """A name for a file that tells texts apart: a plain text itself, any other with a - and a part of its hash.
 
-    Letters a-z, digits, _ and - only, at most 89 of them, whatever the text is.
+    Letters a-z, digits, _ and - only, at most 89 of them, whatever the text is; two texts never differ by case alone.
 
     >>> safe_name("coinflip"), safe_name("ratings_../x")
-    ('coinflip', 'ratings_x-cf1f7e2f')
+    ('coinflip', 'ratings_x-cc16a66b')
     """
     if len(text) <= _MOST and _SAFE.fullmatch(text):
         return text
@@ -164,8 +169,8 @@ def shares_text(options: Sequence[str], shares: Sequence[float]) -> str:
 def probabilities(logprobs: Sequence[float | None]) -> list[float]:
     """Log-probabilities of options, renormalised over them; NaN for all where none has a probability above 0.
 
-    >>> probabilities([math.log(0.1), math.log(0.3)])
-    [0.25, 0.75]
+    >>> probabilities([-900.0, -900.0])
+    [0.5, 0.5]
     """
     numbers = [math.nan if one is None else one for one in logprobs]
     most = max(numbers, default=math.nan)
