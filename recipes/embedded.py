@@ -4,7 +4,8 @@
     base      plain text of episodes, loss on every token     ->  WORK/base/       pluralign tune --method pretrain
     told      from the base: single ratings and questions     ->  WORK/told/       pluralign tune
     people    from there: a few ratings of a person, too      ->  WORK/people/     pluralign tune
-    tuned     from there: all families                        ->  WORK/tuned/      pluralign tune
+    all       from there: all families                        ->  WORK/all/        pluralign tune
+    tuned     from there: foremost profiles to be written     ->  WORK/tuned/      pluralign tune
 
 The episodes of each stage are in WORK/data/STAGE/ (`suite.embedded_mixture`). The stages are a curriculum. With everything at
 once from the start hardly anything that depends on a person was learned from the first ten million tokens; from episodes of a
@@ -51,8 +52,9 @@ WEIGHTS = {
     **{f"embedded_{name}": 0.2 for name in OTHER_LAWS},
 }
 """What tokens of a task weigh: less where episodes are of outputs and hardly anything else, and would outweigh the others."""
-LAST_WEIGHTS = {**WEIGHTS, "embedded_categorical": 1.0}
-"""In the last stage, since categories are what takes longest."""
+ALL_WEIGHTS = {**WEIGHTS, "embedded_categorical": 1.0}
+"""In the stage "all", since categories are what takes longest."""
+PROFILE_WEIGHTS = {**ALL_WEIGHTS, "embedded_profile": 1.0}
 COMMON: dict[str, Any] = {
     "optimizer": "muon",
     "max_tokens": MAX_TOKENS,
@@ -67,7 +69,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "base": {"method": "pretrain", "lr": 4e-3, "sequences_a_step": 64, "micro_tokens": 8192},
     "told": {"lr": 3e-3, "sequences_a_step": 128},
     "people": {"lr": 3e-3, "sequences_a_step": 128},
-    "tuned": {"lr": 3e-3, "sequences_a_step": 96},
+    "all": {"lr": 3e-3, "sequences_a_step": 96},
+    "tuned": {"lr": 2e-3, "sequences_a_step": 96},
 }
 """Of each stage, beside `COMMON`: one pass through its episodes."""
 
@@ -85,7 +88,7 @@ def main() -> None:
         print(stage, flush=True)
         files = written(work / "data" / stage, functools.partial(write_stage, stage=stage))
         tasks = {f"embedded_{name}" for name in STAGES[stage]}
-        of_tasks = {"base": {}, "tuned": LAST_WEIGHTS}.get(stage, WEIGHTS)
+        of_tasks = {"base": {}, "all": ALL_WEIGHTS, "tuned": PROFILE_WEIGHTS}.get(stage, WEIGHTS)
         weights = {task: weight for task, weight in of_tasks.items() if task in tasks}
         settings = TuneSettings(task_weights=weights, **COMMON, **SETTINGS[stage])
         with progress_bars() as tell:

@@ -10,7 +10,8 @@
     coinflip, others     80 outputs of a law, or less          `embedded_laws`
 
 The stages are a curriculum: first what has to be found out of nothing but the description, a rating at a time, then a few
-ratings of a person, then all. What is not shown for long is forgotten, so values and laws are in each. No two stages share a
+ratings of a person, then all, then foremost profiles, the longest outputs that depend on a person. What is not shown for long
+is forgotten, so values and laws are in each. No two stages share a
 person, a number or a seed, nor does any share one with what is held out.
 """
 
@@ -122,6 +123,22 @@ _ALL = {
     "categorical": 56,
     **dict.fromkeys(OTHER_LAWS, 1),
 }
+_LAST = {
+    "profile": 30_000,
+    "ratings": 5_000,
+    "told_profile_1": 4_000,
+    "told_profile_4": 3_000,
+    "told_attributes_1": 3_000,
+    "told_group_1": 2_000,
+    "told_person_1": 2_000,
+    "values_generate": 6_000,
+    "values_relevance": 4_000,
+    "values_valence": 4_000,
+    "values_list": 500,
+    "population": 1_000,
+    "coinflip": 1,
+    "categorical": 4,
+}
 STAGES: dict[str, Mapping[str, int]] = {
     "base": {
         **{"ratings": 8_000, "profile": 4_000, "told_profile_1": 8_000, "population": 1_000, "coinflip": 1, "categorical": 1},
@@ -129,7 +146,8 @@ STAGES: dict[str, Mapping[str, int]] = {
     },
     "told": {**_SINGLE, **_VALUES, "population": 6_000, "coinflip": 2, "categorical": 5},
     "people": {**_FEW, **_VALUES, "population": 4_000, "coinflip": 2, "categorical": 8},
-    "tuned": _ALL,
+    "all": _ALL,
+    "tuned": _LAST,
 }
 """Stage to the numbers that each family has in it."""
 HELD_OUT: Mapping[str, int] = {
