@@ -7,6 +7,9 @@
     all       from there: all families                        ->  WORK/all/        pluralign tune
     tuned     from there: foremost profiles to be written     ->  WORK/tuned/      pluralign tune
 
+What is put into the package as tuned is the mean of the weights of the last two: writing profiles costs categories a little,
+and half the way there keeps both (Wortsman et al. 2022, Robust fine-tuning of zero-shot models, arXiv 2109.01903).
+
 The episodes of each stage are in WORK/data/STAGE/ (`suite.embedded_mixture`). The stages are a curriculum. With everything at
 once from the start hardly anything that depends on a person was learned from the first ten million tokens; from episodes of a
 single output, where nothing has to be found out but what the description tells of the person, it is learned from one million.
@@ -22,7 +25,7 @@ import argparse
 import functools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +107,9 @@ def main() -> None:
             )
         model = work / stage / "model"
     if asked.install:
-        for name, dtype in (("base", torch.bfloat16), ("tuned", torch.float32)):  # 10 MB in all are allowed
-            install(work / name / "model", Path(embedded.__file__).parent / name, dtype)
+        base, tuned = (Path(embedded.__file__).parent / name for name in ("base", "tuned"))
+        install([work / "base" / "model"], base, torch.bfloat16)  # 10 MB in all are allowed
+        install([work / "tuned" / "model", work / "all" / "model"], tuned, torch.float32)
 
 
 def written(folder: Path, write: Callable[[Path], object]) -> list[Path]:
@@ -140,16 +144,17 @@ def started(folder: Path) -> Path:
     return folder
 
 
-def install(model: Path, there: Path, dtype: torch.dtype) -> None:
-    """The files of a model, but for its card, with weights in this precision."""
+def install(models: Sequence[Path], there: Path, dtype: torch.dtype) -> None:
+    """The files of the first model, but for its card, with the mean of the models' weights in this precision."""
     there.mkdir(parents=True, exist_ok=True)
-    for file in model.iterdir():
+    for file in models[0].iterdir():
         if file.suffix in (".json", ".jinja") and file.name != "export.json":
             shutil.copyfile(file, there / file.name)
-    weights = {name: tensor.to(dtype) for name, tensor in load_file(model / "model.safetensors").items()}
+    several = [load_file(model / "model.safetensors") for model in models]
+    weights = {name: torch.stack([one[name] for one in several]).mean(0).to(dtype) for name in several[0]}
     save_file(weights, there / "model.safetensors", metadata={"format": "pt"})
     (there / "model.safetensors").chmod(0o644)
-    config = json.loads((model / "config.json").read_text())
+    config = json.loads((models[0] / "config.json").read_text())
     config["dtype"] = str(dtype).removeprefix("torch.")
     (there / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 

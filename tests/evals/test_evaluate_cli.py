@@ -9,9 +9,12 @@ import pytest
 
 from pluralign import cli, evaluating
 from pluralign.episodes import Episode, Example, write_episodes
+from pluralign.errors import UsageError
+from pluralign.evals.answers import option_answers
 from pluralign.evals.evaluate import evaluate as run_evaluations
 from pluralign.evals.kinds import Setting
 from pluralign.evals.results import read_evaluated, read_records
+from pluralign.models import Query, open_model
 from pluralign.models.scripted import ScriptedModel
 from pluralign.report.card_run import card_of
 
@@ -61,6 +64,15 @@ def test_a_question_without_a_distribution_is_on_the_page(tmp_path: Path) -> Non
     assert 0 < len(refused) < 20
     assert all(one.why_undefined.startswith("refusal") for one in refused)
     assert len(card.worst_items) == min(15, 20 - len(refused))
+
+
+def test_a_question_that_is_too_long_failed_and_the_others_are_answered() -> None:
+    episodes = [Episode("t", (), "words " * n, ("a", "b")) for n in (3, 5000, 4)]
+    answers = option_answers(open_model("embedded"), [Query(episode) for episode in episodes])
+    assert [one.outcome for one in answers] == ["ok", "failed", "ok"]
+    assert "context too long" in answers[1].detail
+    with pytest.raises(UsageError):
+        option_answers(open_model("embedded"), [Query(Episode("t", (), "no options"))])
 
 
 def test_runs_are_compared_on_one_page(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from pluralign.episodes import Episode
 from pluralign.errors import DataError, ModelError
 from pluralign.evals.alignment_measures import Answers
 from pluralign.evals.alignment_questions import Question
+from pluralign.evals.answers import option_answers
 from pluralign.models import LanguageModel, OptionLogprobs, Query
 
 __all__ = ["RECORD_SCHEMA", "Block", "Rows", "asked_records", "checked_records", "query_of", "rows_of"]
@@ -76,8 +77,11 @@ def query_of(question: Question) -> Query:
 
 
 def asked_records(questions: Sequence[Question], model: LanguageModel) -> pl.DataFrame:
-    """The questions put to the model. Raises what the model raises, and ModelError for an "ok" answer that is not a number."""
-    answers = model.option_logprobs([query_of(one) for one in questions])
+    """The questions put to the model; those that are too long for it failed.
+
+    Raises what else the model raises, and ModelError for an "ok" answer that is not a number.
+    """
+    answers = option_answers(model, [query_of(one) for one in questions])
     ways = {answer.elicitation for answer in answers if answer.outcome == "ok"}
     if len(ways) == 1:  # a failure does not always say how it was asked; a model asks in one way
         answers = [replace(answer, elicitation=next(iter(ways))) for answer in answers]

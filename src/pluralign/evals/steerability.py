@@ -33,6 +33,7 @@ import polars as pl
 
 from pluralign.episodes import Episode
 from pluralign.errors import DataError, UsageError
+from pluralign.evals.answers import TOO_LONG, option_answers
 from pluralign.evals.findings import ITEM_SCHEMA, Finding
 from pluralign.evals.kinds import Material, Setting
 from pluralign.evals.steerability_findings import counted_outputs, task_findings
@@ -72,8 +73,6 @@ RECORD_SCHEMA: dict[str, Any] = {
 """A row for each output that every format scores. `k`: examples before it. `item` is "sequence/k". `unit_name`: what a unit is.
 `floor_logprob` is NaN where no other unit has the output. `limit_*` and `told` are null for tasks without a known law, and
 `limit_logprob` is NaN where it is unknown for a sequence. What is of options is null but at one output of each sequence."""
-TOO_LONG = ("context too long", "a prompt for vLLM")
-"""Where the DataErrors of models say they are when a sequence does not fit into the context."""
 
 
 class Steerability:
@@ -183,7 +182,7 @@ def _options(model: LanguageModel, questions: Sequence[SteeringQuestion]) -> lis
     asked = [n for n, question in enumerate(questions) if question.options_at is not None]
     queries = [_query(questions[n]) for n in asked]
     found: list[OptionLogprobs | None] = [None] * len(questions)
-    for n, answer in zip(asked, _answers(model, queries), strict=True):
+    for n, answer in zip(asked, option_answers(model, queries), strict=True):
         found[n] = answer
     return found
 
@@ -191,20 +190,6 @@ def _options(model: LanguageModel, questions: Sequence[SteeringQuestion]) -> lis
 def _query(question: SteeringQuestion) -> Query:
     known = question.episode.examples[: (question.options_at or 0) + 1]
     return queries_of(replace(question.episode, examples=known), at="last")[0].query
-
-
-def _answers(model: LanguageModel, queries: Sequence[Query]) -> list[OptionLogprobs]:
-    try:
-        return model.option_logprobs(queries)
-    except DataError as error:
-        if error.where not in TOO_LONG:
-            raise
-        why = str(error)
-    if len(queries) == 1:
-        options = queries[0].asked_options
-        return [OptionLogprobs(options, np.full(len(options), np.nan), outcome="failed", detail=why)]
-    half = len(queries) // 2
-    return _answers(model, queries[:half]) + _answers(model, queries[half:])
 
 
 def _rows(
