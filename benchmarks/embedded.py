@@ -19,10 +19,10 @@ import time
 
 import numpy as np
 
-from pluralign.demo.measure import normalised
 from pluralign.estimates import Estimate, estimate_mean
 from pluralign.metrics.calibration import expected_calibration_error, one_vs_rest
 from pluralign.models import LanguageModel, ModelSettings, open_model
+from pluralign.models.protocol import renormalised
 from pluralign.models.queries import queries_of
 from pluralign.suite.embedded_truth import CASES, KnownTruth, excess_nats
 
@@ -72,7 +72,7 @@ def main() -> None:
         theirs = None if base is None else excess(truth, logprobs_of(base, truth))
         covered = float(np.exp(logprobs).sum(axis=1).mean())
         if name.startswith("ratings"):
-            several, happened = one_vs_rest(normalised(logprobs), truth.outcomes)
+            several, happened = one_vs_rest(renormalised(logprobs), truth.outcomes)
             predicted.append(several)
             observed.append(happened)
         target = TARGETS.get(name)

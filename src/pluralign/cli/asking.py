@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pluralign.models.cache import ResponseCache
     from pluralign.scoring import AskingPlan, Samples, Scores
 
-__all__ = ["opened_cache", "sample", "score", "show"]
+__all__ = ["folder_word", "opened_cache", "sample", "score", "show"]
 
 _MODEL, _TEMPLATE, _RUN, _SAMPLING, _OUTPUT = ModelFlags(), TemplateFlags(), AskingFlags(), SamplingFlags(), OutputFlags()
 _THE_QUESTION = Group("The question", sort_key=0)
@@ -172,9 +172,13 @@ def opened_cache(run: AskingFlags) -> Iterator[ResponseCache | None]:
 
 
 def _default_folder(episodes: Path, command: str, model: str) -> Path:
-    """runs/coins-score-scripted; of a path only its last part."""
-    last = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rstrip("/").rpartition("/")[2])[:60].strip("-.")
-    return Path("runs") / "-".join([episodes.resolve().stem or "episodes", command, last or "model"])
+    """runs/coins-score-scripted."""
+    return Path("runs") / "-".join([episodes.resolve().stem or "episodes", command, folder_word(model)])
+
+
+def folder_word(model: str) -> str:
+    """A model's name as part of a folder's; of a path only its last part."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model.rstrip("/").rpartition("/")[2])[:60].strip("-.") or "model"
 
 
 def _show_plan(plan: AskingPlan, *, output: OutputFlags) -> None:

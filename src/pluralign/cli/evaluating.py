@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from pluralign.cli.asking import opened_cache
+from pluralign.cli.asking import folder_word, opened_cache
 from pluralign.cli.flags import OutputFlags
 from pluralign.cli.model_flags import AskingFlags, ModelFlags
 from pluralign.cli.printing import print_json, say
@@ -41,8 +40,8 @@ def evaluate(
     model
         hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded or scripted.
     tasks
-        Names of evaluations (steerability, alignment, coverage) or of tasks, or files: episodes:FILE, ratings:FILE, jury:FILE,
-        tradeoff:FILE. Default: all tasks whose data are here.
+        Names of evaluations (steerability, alignment, coverage) or of tasks, or files: episodes:FILE, ratings:FILE,
+        overton:FILE, jury:FILE, tradeoff:FILE. Default: all tasks whose data are here.
     data_dir
         Folder with one folder for each source that has files; what the hub has is fetched without it.
     most_k
@@ -54,7 +53,7 @@ def evaluate(
     from pluralign.evals.lines import evaluated_lines, plan_lines
     from pluralign.progress import progress_bars
 
-    out = run.out or Path("runs") / f"evaluate-{_plain(model)}"
+    out = run.out or Path("runs") / f"evaluate-{folder_word(model)}"
     setting = Setting(seed=run.seed, limit=run.limit, data_dir=data_dir, most_k=most_k)
     settings, prices = opened.to_settings(), run.prices()
     if run.dry_run:
@@ -167,8 +166,3 @@ def _finish(document: object, lines: Sequence[str], written: str | None, output:
     tell("\n".join(lines))
     if written is not None:
         tell(f"\nWritten to {written}")
-
-
-def _plain(model: str) -> str:
-    """Of a path only its last part."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", model.rstrip("/").rpartition("/")[2])[:60].strip("-.") or "model"

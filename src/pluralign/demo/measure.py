@@ -26,12 +26,13 @@ from pluralign.estimates import (
     undefined,
     unit_sums,
 )
+from pluralign.models.protocol import renormalised
 from pluralign.raters.findings import Calibration
 from pluralign.raters.reliability import calibration_of
 from pluralign.scoring.losses import LossTable, loss_rows
 from pluralign.suite.embedded_truth import excess_nats
 
-__all__ = ["NOTHING", "calibration", "covered_mass", "losses_rows", "lost", "normalised", "ratio", "values_row", "with_shares"]
+__all__ = ["NOTHING", "calibration", "covered_mass", "losses_rows", "lost", "ratio", "values_row", "with_shares"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -114,12 +115,6 @@ def covered_mass(asked: Questions, logprobs: FloatArray, *, seed: int) -> Estima
     return estimate_mean(np.exp(logprobs).sum(axis=1), asked.units, unit=asked.unit, seed=seed)
 
 
-def normalised(logprobs: FloatArray) -> FloatArray:
-    """Probabilities over the options alone [questions, options]; rows sum to 1."""
-    weights = np.exp(logprobs - logprobs.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
-
-
 def values_row(asked: Questions, answered: Answered, *, seed: int) -> ValuesRow:
     """How far the answers are from the truth."""
     return ValuesRow(
@@ -137,7 +132,7 @@ def calibration(asked: Questions, logprobs: FloatArray, *, name: str, seed: int)
     if asked.outcomes is None:
         raise UsageError(f"{asked.part}: nothing was drawn, so there is no calibration.")
     return calibration_of(
-        normalised(logprobs), asked.outcomes, asked.units, unit=asked.unit, representation=name, label=name, seed=seed
+        renormalised(logprobs), asked.outcomes, asked.units, unit=asked.unit, representation=name, label=name, seed=seed
     )
 
 

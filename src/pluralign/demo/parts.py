@@ -25,6 +25,7 @@ from pluralign.demo.laws import KS
 from pluralign.demo.people import EVERYTHING, N_GIVEN, TARGETS, People, limits, questions_about
 from pluralign.demo.person import SHOWN_KNOWN, person_questions, shown_person
 from pluralign.demo.situation import KINDS, N_DRAWS, generated, pair_questions, values_questions
+from pluralign.models.protocol import renormalised
 from pluralign.ratings.situations import BASIC_VALUES, MinimalPair
 from pluralign.suite.embedded_episodes import RATING_OPTIONS
 from pluralign.suite.embedded_values import BEARINGS
@@ -45,7 +46,7 @@ def find_law(asked: Questions, answered: Answered, *, seed: int) -> LawFindings:
 
 def coin_steps(asked: Questions, answered: Answered) -> list[CoinStep]:
     """The first coin from near by: what is said of heads after each number of tosses."""
-    heads = {which: measure.normalised(logprobs)[:, 0] for which, logprobs in answered.items()}
+    heads = {which: renormalised(logprobs)[:, 0] for which, logprobs in answered.items()}
     return [
         CoinStep(
             k=k,
@@ -88,7 +89,7 @@ def find_person(asker: Asker, people: People, written: Written) -> PersonFinding
     """One person from near by."""
     person = shown_person(people)
     asked = {which: person_questions(people, person, written[which]) for which in WHICH}
-    shares = {which: measure.normalised(asker.ask_one(asked[which], which)) for which in WHICH}
+    shares = {which: renormalised(asker.ask_one(asked[which], which)) for which in WHICH}
     one, simulation = asked["tuned"], people.simulation
     outcomes = one.outcomes if one.outcomes is not None else np.empty(0, dtype=np.int64)
     n = len(one.queries) // len(SHOWN_KNOWN)

@@ -26,6 +26,7 @@ from pluralign.evals.alignment_measures import Answers
 from pluralign.evals.alignment_questions import Question
 from pluralign.evals.answers import option_answers
 from pluralign.models import LanguageModel, OptionLogprobs, Query
+from pluralign.models.protocol import renormalised
 
 __all__ = ["RECORD_SCHEMA", "Block", "Rows", "asked_records", "checked_records", "query_of", "rows_of"]
 
@@ -136,8 +137,7 @@ def _probabilities(outcome: str, logprobs: Sequence[float]) -> FloatArray | None
     numbers = np.array(logprobs, dtype=np.float64)
     if outcome != "ok" or not np.isfinite(numbers.max()):
         return None
-    weights = np.exp(numbers - numbers.max())
-    return np.asarray(weights / weights.sum())
+    return renormalised(numbers)
 
 
 def _by_size(shares: Sequence[FloatArray]) -> Iterator[IntArray]:

@@ -6,12 +6,10 @@ part of what makes two runs the same.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import os
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ from pluralign.models import LanguageModel, ModelSettings
 from pluralign.models.cache import ResponseCache
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import opened_model, settings_of_run
+from pluralign.scoring.job import opened_model, run_part, settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
 from pluralign.suite.listing import Entry, entries
 
@@ -57,8 +55,8 @@ class Planned:
         return {
             "n_requests": self.n_requests,
             "tasks": [
-                {"evaluation": kind.name, "task": one.task, "n_questions": len(one.questions), "unit": one.unit}
-                for kind, one in self.materials
+                {"evaluation": evaluation.name, "task": one.task, "n_questions": len(one.questions), "unit": one.unit}
+                for evaluation, one in self.materials
             ],
             "not_run": [{"evaluation": one.evaluation, "task": one.task, "why": one.why} for one in self.not_run],
         }
@@ -165,21 +163,13 @@ def _parts(
     for number, start in enumerate(range(0, len(material.questions), size)):
         questions = material.questions[start : start + size]
         name = f"{evaluation.name}-{stem}-{number:05d}"
-        before, began = dataclasses.replace(model.usage), time.perf_counter()
-        is_new = name not in run.finished_steps()
-        table = run.step_table(name, functools.partial(evaluation.ask, questions, model, setting))
-        took = Totals(model.usage - before, time.perf_counter() - began).to_step() if is_new else None
-        kept = run.step(f"{name}.usage", functools.partial(_same, took))
-        yield len(questions), table, Totals.from_step(kept)
+        table, took, _ = run_part(run, name, model, functools.partial(evaluation.ask, questions, model, setting))
+        yield len(questions), table, took
 
 
 def _why_absent(entry: Entry) -> str:
     way = "name the task to have them fetched from the hub" if entry.fetched else "pass --data-dir"
     return f"{len(entry.missing)} files are not here, such as {entry.missing[0]}; {way}"
-
-
-def _same(one: Any) -> Any:
-    return one
 
 
 def _config(plan: Planned, model: LanguageModel, settings: ModelSettings | None, setting: Setting) -> RunConfig:

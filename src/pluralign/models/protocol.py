@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ __all__ = [
     "Sample",
     "SamplingSettings",
     "Usage",
+    "renormalised",
 ]
 
 Elicitation = Literal["logprobs", "sampling", "verbalised"]
@@ -47,6 +48,12 @@ FinishReason = Literal["stop", "length", "refusal", "failed"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+
+def renormalised(logprobs: npt.NDArray[Any]) -> FloatArray:
+    """Probabilities over the options alone, of log-probabilities [..., options]; NaN where none of them has any."""
+    weights = np.exp(logprobs - np.max(logprobs, axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +117,7 @@ class OptionLogprobs:
     @property
     def probabilities(self) -> FloatArray:
         """Renormalised over the options [options]; NaN where none has any probability."""
-        shifted = self.logprobs - np.max(self.logprobs)
-        weights = np.exp(shifted)
-        return np.asarray(weights / weights.sum(), dtype=np.float64)
+        return renormalised(self.logprobs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

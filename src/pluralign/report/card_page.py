@@ -173,9 +173,9 @@ def _answers(question: Question, models: Sequence[Question | None]) -> _Answers:
     series = [question.people, *(None if one is None else one.model for one in models)]
     classes = ["people", *(f"run-{i % 4}" for i in range(len(models)))]
     rows = [tuple(None if shares is None else shares[i] for shares in series) for i in range(len(question.options))]
-    order = range(len(rows))
+    order = list(range(len(rows)))
     if len(rows) > MAX_OPTIONS:
-        order = sorted(sorted(order, key=lambda i: -max(v or 0.0 for v in rows[i]))[:MAX_OPTIONS])  # type: ignore[assignment]
+        order = sorted(sorted(order, key=lambda i: -max(v or 0.0 for v in rows[i]))[:MAX_OPTIONS])
     hidden = [row for i, row in enumerate(rows) if i not in set(order)]
     return _Answers(
         question=question,

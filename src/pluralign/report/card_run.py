@@ -12,6 +12,7 @@ import polars as pl
 from pluralign import __version__
 from pluralign.evals.registry import kind
 from pluralign.evals.results import Evaluated
+from pluralign.models.protocol import renormalised
 from pluralign.raters.findings import Calibration
 from pluralign.raters.reliability import calibration_of
 from pluralign.report.card_data import Card, Question, WorstItem, cells_of, coverage_of, curves_of
@@ -80,8 +81,7 @@ def _normalised(logprobs: Sequence[float]) -> tuple[float, ...] | None:
     values = np.array(logprobs, dtype=np.float64)
     if not np.isfinite(values).any():
         return None
-    weights = np.exp(values - values.max())
-    return tuple((weights / weights.sum()).tolist())
+    return tuple(renormalised(values).tolist())
 
 
 def _worst_questions(questions: Sequence[Question]) -> list[WorstItem]:

@@ -29,6 +29,7 @@ __all__ = [
     "as_questions",
     "opened_model",
     "run_config",
+    "run_part",
     "run_parts",
     "settings_of_run",
     "whole_episodes",
@@ -188,14 +189,23 @@ def _part(
     compute: Callable[[Sequence[Asked]], pl.DataFrame],
     file: Path,
 ) -> tuple[pl.DataFrame, Totals, bool]:
-    """Records, what they took, and whether that was now. What a part took that was killed right behind it is unknown."""
+    def work() -> pl.DataFrame:
+        with _located(file, asked):
+            return compute(asked)
+
+    return run_part(run, name, model, work)
+
+
+def run_part(
+    run: Run, name: str, model: LanguageModel, compute: Callable[[], pl.DataFrame]
+) -> tuple[pl.DataFrame, Totals, bool]:
+    """Records of a part, what it took (unknown if the run was killed right behind it), and whether that was now."""
     measured: Totals | None = None
 
     def work() -> pl.DataFrame:
         nonlocal measured
         before, start = dataclasses.replace(model.usage), time.perf_counter()
-        with _located(file, asked):
-            table = compute(asked)
+        table = compute()
         measured = Totals(model.usage - before, time.perf_counter() - start)
         return table
 
