@@ -24,6 +24,8 @@ __all__ = [
     "MIN_RATINGS",
     "FitEvalSplit",
     "Split",
+    "item_folds",
+    "random_positions",
     "rater_folds",
     "split_fit_eval",
     "split_items",
@@ -99,18 +101,27 @@ def split_items_and_raters(ratings: Ratings, *, seed: int, test_share: float = 0
     return _split(ratings, ~new_item & ~new_rater, new_item & new_rater, seed)
 
 
+def item_folds(ratings: Ratings, *, seed: int, n_folds: int = 2) -> IntArray:
+    """The fold of each item, 0..n_folds-1, [items]; -1 for an item of the table that has no rating in it. See `rater_folds`."""
+    return _folds(ratings.item_index, ratings.item_ids, "item", seed, n_folds)
+
+
 def rater_folds(ratings: Ratings, *, seed: int, n_folds: int = 2) -> IntArray:
     """The fold of each rater, 0..n_folds-1, [raters]; -1 for a rater of the table who has no rating in it.
 
     Sizes differ by at most one. Raters stand in an order keyed by their ids and are cut into equal runs, so that one
     more rater moves at most n_folds - 1 others.
     """
-    n_ratings = np.bincount(ratings.rater_index, minlength=ratings.n_raters)
+    return _folds(ratings.rater_index, ratings.rater_ids, "rater", seed, n_folds)
+
+
+def _folds(unit_index: IntArray, ids: list[str], unit: str, seed: int, n_folds: int) -> IntArray:
+    n_ratings = np.bincount(unit_index, minlength=len(ids))
     present = np.flatnonzero(n_ratings > 0)
     if not 2 <= n_folds <= len(present):
-        raise UsageError(f"n_folds is {n_folds}; it must lie in 2..{len(present)}, the number of raters with ratings.")
-    order = np.argsort(keyed_words(seed, "rater_folds", id_codes(ratings.rater_ids))[present], kind="stable")
-    folds = np.full(ratings.n_raters, -1, dtype=np.int64)
+        raise UsageError(f"n_folds is {n_folds}; it must lie in 2..{len(present)}, the number of {unit}s with ratings.")
+    order = np.argsort(keyed_words(seed, f"{unit}_folds", id_codes(ids))[present], kind="stable")
+    folds = np.full(len(ids), -1, dtype=np.int64)
     folds[present[order]] = np.arange(len(present)) * n_folds // len(present)
     return folds
 
@@ -122,19 +133,19 @@ def split_fit_eval(ratings: Ratings, *, seed: int, min_ratings: int = MIN_RATING
     """
     if min_ratings < MIN_RATINGS:
         raise UsageError(f"min_ratings is {min_ratings}; below {MIN_RATINGS} no |fit| in 2..n-2 exists.")
-    raters = id_codes(ratings.rater_ids)
     n_ratings = np.bincount(ratings.rater_index, minlength=ratings.n_raters)
     choices = np.maximum(n_ratings - 3, 0)
-    n_fit = 2 + np.floor(keyed_uniforms(seed, "n_fit", raters) * choices).astype(np.int64)
+    n_fit = 2 + np.floor(keyed_uniforms(seed, "n_fit", id_codes(ratings.rater_ids)) * choices).astype(np.int64)
     used = (n_ratings >= min_ratings)[ratings.rater_index]
-    position = _random_positions(ratings, n_ratings, raters, seed)
+    position = random_positions(ratings, seed=seed)
     is_fit = used & (position < n_fit[ratings.rater_index])
     return FitEvalSplit(fit_position=np.where(is_fit, position, -1), used=used)
 
 
-def _random_positions(ratings: Ratings, n_ratings: IntArray, raters: npt.NDArray[np.uint64], seed: int) -> IntArray:
-    """Each row's place, from 0, in its rater's random order: [ratings]."""
-    items = id_codes(ratings.item_ids)
+def random_positions(ratings: Ratings, *, seed: int) -> IntArray:
+    """Each row's place, from 0, in its rater's random order, [ratings]; of some of the rows the order is the same."""
+    raters, items = id_codes(ratings.rater_ids), id_codes(ratings.item_ids)
+    n_ratings = np.bincount(ratings.rater_index, minlength=ratings.n_raters)
     words = keyed_words(seed, "fit_order", raters[ratings.rater_index], items[ratings.item_index])
     order = np.lexsort((words, ratings.rater_index))
     starts = np.repeat(np.cumsum(n_ratings) - n_ratings, n_ratings)

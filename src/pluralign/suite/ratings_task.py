@@ -3,6 +3,7 @@
     ratings:FILE                                 a file or folder that the readers of `pluralign.ratings` know
     ratings:FILE?rating=label&rater=worker       how it is read: fields of `ReadOptions`, by the names of the command's flags
     ratings:FILE?held_out=0.2&part=test          a share of the raters is kept apart: these, or with part=train all others
+    ratings:FILE?by=gender                       `evaluate` only: each item is asked for every gender (`alignment_questions`)
 
 What stands after `?` is decoded as in a web address; a list is a name that is repeated. Who is held out follows from the
 rater's id alone, whatever the seed and the file, so that people who were held out once stay so. The task's name is
@@ -19,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pluralign.episodes import Attribute, Example
-from pluralign.errors import DataError
+from pluralign.errors import DataError, UsageError
 from pluralign.suite.card import Card, Local, Source
-from pluralign.suite.ratings_name import ratings_file
+from pluralign.suite.ratings_name import QUESTION_FLAGS, ratings_file
 from pluralign.suite.reading import unusable
 from pluralign.suite.sampler import chosen_units
 from pluralign.suite.task import Around, Split, Strand, Task, json_text
@@ -36,7 +37,9 @@ __all__ = [
     "Wordings",
     "checked_ratings",
     "default_wordings",
+    "item_inputs",
     "part_of",
+    "rater_attributes",
     "raters_task",
     "ratings_source",
     "source_of_file",
@@ -105,7 +108,7 @@ def raters_task(
         table = ratings(data)
         words = wordings or default_wordings(table.scale)
         rows = {unit: own for unit, own in _rows_by_rater(table).items() if len(own[1]) >= fewest}
-        inputs, known = _inputs(table), _attributes(table)
+        inputs, known = item_inputs(table), rater_attributes(table)
         for unit, (rater, own) in (rows if most is None else chosen_units(seed, name, rows, most)).items():
             item, option = table.item_index[own].tolist(), table.rating_index[own].tolist()
             yield Strand(
@@ -196,8 +199,8 @@ def _rows_by_rater(ratings: Ratings) -> dict[str, tuple[int, Any]]:
     return {ratings.rater_ids[rater]: (rater, rows) for rater, rows in zip(raters.tolist(), parts, strict=True)}
 
 
-def _inputs(ratings: Ratings) -> list[str]:
-    """Of each item its text, its texts as one JSON object, or its id where it has none."""
+def item_inputs(ratings: Ratings) -> list[str]:
+    """What is asked about each item [items]: its text, its texts as one JSON object, or its id where it has none."""
     columns = ratings.text_columns
     if not columns:
         return ratings.item_ids
@@ -213,8 +216,8 @@ def _input(item_id: str, names: Sequence[str], row: Sequence[object]) -> str:
     return there[names[0]] if len(names) == 1 else json_text(**there)
 
 
-def _attributes(ratings: Ratings) -> list[dict[str, Attribute]]:
-    """Of each rater what is known."""
+def rater_attributes(ratings: Ratings) -> list[dict[str, Attribute]]:
+    """What is known of each rater [raters]; what is missing or blank is left out."""
     columns = ratings.attributes
     if not columns:
         return [{} for _ in range(ratings.n_raters)]
@@ -241,9 +244,14 @@ def _card(name: str, access: Local, n_options: int | None) -> Card:
 def source_of_file(name: str) -> Source:
     """The source, with one task, of a name `ratings:FILE?...`; the file is read when its ratings are asked for.
 
-    Raises UsageError for an unknown or repeated flag, or a value that it cannot take.
+    Raises UsageError for an unknown or repeated flag, a value that it cannot take, and for flags that only questions have.
     """
     asked = ratings_file(name)
+    if asked.by is not None or asked.fewest is not None:
+        raise UsageError(
+            f"{name}: {' and '.join(QUESTION_FLAGS)} are for questions of `evaluate`; leave them out where episodes are made, "
+            "whose raters are one by one."
+        )
     options = asked.options.options
     n_options = len(options) if options and asked.options.scale != "interval" else None
 
