@@ -17,7 +17,7 @@ from pluralign.errors import DataError, ModelError, UsageError
 from pluralign.evals.alignment import ALIGNMENT
 from pluralign.evals.alignment_questions import are_consecutive
 from pluralign.evals.alignment_records import RECORD_SCHEMA
-from pluralign.evals.findings import ITEM_SCHEMA, mean_of
+from pluralign.evals.findings import GROUPED_ITEM_SCHEMA, mean_of
 from pluralign.evals.kinds import Setting
 from pluralign.evals.registry import kind
 from pluralign.models import OptionLogprobs, Query, ScriptedModel
@@ -212,7 +212,7 @@ def test_records_have_the_same_columns_whatever_came_and_survive_a_file(tmp_path
     pl.concat([mixed, nothing], how="vertical_relaxed").write_parquet(tmp_path / "records.parquet")
     both = pl.read_parquet(tmp_path / "records.parquet")
     items = ALIGNMENT.items(both.head(40))
-    assert items.schema == pl.Schema(ITEM_SCHEMA)
+    assert items.schema == pl.Schema(GROUPED_ITEM_SCHEMA)
     assert items.equals(ALIGNMENT.items(mixed), null_equal=True)
     assert ALIGNMENT.findings(both.tail(40), seed=0)[0].estimate.why_undefined == "no question has a distribution"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ import polars as pl
 import pytest
 
 from evals.alignment_worlds import answering, by_metric
+from pluralign import cli, evaluating
 from pluralign.errors import DataError, UsageError
 from pluralign.evals.alignment import ALIGNMENT
 from pluralign.evals.alignment_questions import ratings_material
 from pluralign.evals.kinds import Setting
+from pluralign.evals.lines import evaluated_lines
+from pluralign.evals.results import read_evaluated
+from pluralign.models.scripted import ScriptedModel
 from pluralign.ratings import Ratings
 from pluralign.ratings.scale import Scale
 from pluralign.ratings.simulate import Population, simulate
@@ -29,6 +34,10 @@ ROWS = [
     ("b", "r3", "3", "old"),
     ("c", "r2", "2", "young"),
 ]
+
+
+def _long() -> pl.DataFrame:
+    return pl.DataFrame({name: [row[i] for row in ROWS] for i, name in enumerate(("item_id", "rater_id", "rating"))})
 
 
 def _table(kind: str = "ordinal", *, text: bool = True) -> Ratings:
@@ -66,6 +75,25 @@ def test_each_level_of_an_attribute_is_a_group_and_is_said() -> None:
     assert [one.item for one in ratings_material(_table(), SETTING, by="rater_age", fewest=1).questions] == list(found)
 
 
+def test_who_and_what_is_left_out_is_counted() -> None:
+    """Of four raters r4, who rated once, has no age; "old" rated a and b once each, "young" a twice, b and c once."""
+    material = ratings_material(_table(), SETTING, by="age", fewest=2)
+    assert [one.item for one in material.questions] == ["a | young"]
+    assert list(map(str, material.left_out)) == [
+        "1 of 4 raters: age is not known",
+        "1 of 7 ratings: their rater's age is not known",
+        "1 of 2 groups: no item has 2 of their ratings: old (of 1)",
+        "2 of 3 items: no group gave it 2 ratings",
+        "4 of 5 pairs of item and group: fewer than 2 ratings",
+    ]
+    assert list(map(str, ratings_material(_table(), SETTING, fewest=2).left_out)) == ["1 of 3 items: fewer than 2 ratings"]
+    assert not ratings_material(_table(), SETTING, fewest=1).left_out
+    few = ratings_material(_table(), Setting(limit=2), fewest=1)
+    assert list(map(str, few.left_out)) == ["1 of 3 questions: beyond the limit, by lot of the seed"]
+    with pytest.raises(DataError, match="1 of 4 raters: age is not known"):
+        ratings_material(_table(), SETTING, by="age", fewest=3)
+
+
 def test_scales_and_texts() -> None:
     [question] = ratings_material(_table("nominal", text=False), SETTING, fewest=4).questions
     assert not question.is_ordinal
@@ -76,6 +104,8 @@ def test_scales_and_texts() -> None:
 def test_what_cannot_be_made_is_named() -> None:
     with pytest.raises(UsageError, match="did you mean 'age'"):
         ratings_material(_table(), SETTING, by="agee")
+    with pytest.raises(UsageError, match="nothing is known of the raters"):
+        ratings_material(Ratings.from_long(_long(), Scale("nominal", ("1", "2", "3"))), SETTING, by="age")
     with pytest.raises(DataError, match="no item has 5 ratings or more; pass a lower `fewest`"):
         ratings_material(_table(), SETTING)
     with pytest.raises(DataError, match="no item of any level of rater_age has 3 ratings"):
@@ -116,3 +146,54 @@ def test_a_file_of_ratings_is_a_task(tmp_path: Path) -> None:
     assert material.task == "ratings_votes"
     assert len(material.questions) == 24
     assert sum(one.target.n for one in material.questions) == 1200
+
+
+def _votes(path: Path) -> Path:
+    """Two questions; four women, four men who vote otherwise, one of whom nothing is known, one of another gender."""
+    people = [(f"w{n}", "woman", "no") for n in range(4)] + [(f"m{n}", "man", "yes") for n in range(4)]
+    people += [("x", "", "yes"), ("y", "other", "no")]
+    rows = [f"q{q},May we {q}?,{name},{gender},{vote}" for q in (1, 2) for name, gender, vote in people]
+    path.write_text("item,text,who,gender,vote\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def _name(path: Path, more: str = "") -> str:
+    return f"ratings:{path}?item=item&text=text&rater=who&rating=vote{more}"
+
+
+def test_groups_are_asked_for_by_name_and_are_on_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = _name(_votes(tmp_path / "votes.csv"), "&by=gender&fewest=4")
+    assert cli.main(["evaluate", "scripted", "--tasks", name, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    for left_out in ("1 of 10 raters: gender is not known", "1 of 3 groups: no item has 4 of their ratings: other (of 1)"):
+        assert f"left out of ratings_votes by gender: {left_out}" in said
+    assert cli.main(["evaluate", "scripted", "--tasks", name, "--dry-run", "--json"]) == 0
+    [task] = json.loads(capsys.readouterr().out)["tasks"]
+    assert task["n_questions"] == 4
+    assert task["left_out"][0] == {"what": "raters", "n": 1, "of": 10, "why": "gender is not known"}
+    found = evaluating.evaluate(ScriptedModel(), tmp_path / "run", tasks=[name])
+    groups = {one.group for one in found.findings["alignment"] if one.metric == "total_variation"}
+    assert groups == {None, "woman", "man"}
+    assert read_evaluated(tmp_path / "run").to_dict() == found.to_dict()
+    assert "1 of 10 raters: gender is not known" in "\n".join(evaluated_lines(found))
+    page = (tmp_path / "run" / "report.html").read_text()
+    heat = page[page.index('<section id="groups"') :].partition("</section>")[0]
+    for words in ("woman", "man", "1 of 10 raters: gender is not known"):
+        assert words in heat
+    assert evaluating.rescore(tmp_path / "run").left_out == found.left_out
+
+
+def test_an_unknown_attribute_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = _name(_votes(tmp_path / "votes.csv"), "&by=gendr")
+    assert cli.main(["evaluate", "scripted", "--tasks", name, "--dry-run"]) == 2
+    assert "did you mean 'gender'" in capsys.readouterr().err
+
+
+def test_offensive_comments_by_gender(data_dir: Path) -> None:
+    """262 raters of popquorn, all of known gender, 7 of them non-binary and too few for a question of 5 ratings."""
+    path = data_dir / "popquorn" / "offensiveness_raw_data.csv"
+    name = f"ratings:{path}?item=instance_id&rater=user_id&rating=offensiveness&text=text&by=gender"
+    material = ALIGNMENT.material(name, Setting(limit=10_000))
+    assert {one.group for one in material.questions} == {"Man", "Woman"}
+    assert str(material.left_out[0]) == "1 of 3 groups: no item has 5 of their ratings: Non-binary (of 7)"
+    assert len(material.questions) + material.left_out[2].n == material.left_out[2].of

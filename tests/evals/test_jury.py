@@ -23,8 +23,8 @@ from evals.jury_people import (
 )
 from pluralign.errors import DataError, UsageError
 from pluralign.estimates import Estimate
-from pluralign.evals import jury as jury_module
 from pluralign.evals.findings import ITEM_SCHEMA, Finding
+from pluralign.evals.judge_models import Judge, Judges
 from pluralign.evals.jurors import LanguageModelJurors
 from pluralign.evals.jury import JURY, RECORD_SCHEMA, Jury
 from pluralign.evals.jury_files import OWN
@@ -175,23 +175,22 @@ def test_a_response_of_the_models_own(tmp_path: Path) -> None:
     assert not [f for f in found if f.metric == "juries_preferring" and f.group == OWN]
 
 
-def test_a_judge_is_opened_by_its_name_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judge_is_opened_by_its_name_once(tmp_path: Path) -> None:
     asked, panel = files(tmp_path, given=False)
     opened: list[str] = []
 
-    def open_one(name: str) -> LanguageModel:
+    def open_one(name: str, *_: object, **__: object) -> LanguageModel:
         opened.append(name)
         return judge()
 
-    monkeypatch.setattr(jury_module, "open_model", open_one)
-    jury_module._opened.cache_clear()
+    setting = Setting(judges=Judges(open_model=open_one))
     task = f"jury:{asked}?people={panel}&as=writes&judge=scripted/seed=3"
     material = JURY.material(task, SETTING)
     model = ScriptedModel(lambda query: {"Yes.": 1.0})
-    parts = [JURY.ask([question], model, SETTING) for question in material.questions]
+    assert list(material.judges) == [Judge("scripted/seed=3")]
+    parts = [JURY.ask([question], model, setting) for question in material.questions]
     assert opened == ["scripted/seed=3"]
-    assert pl.concat(parts).equals(JURY.ask(material.questions, model, SETTING))
-    jury_module._opened.cache_clear()
+    assert pl.concat(parts).equals(JURY.ask(material.questions, model, setting))
 
 
 def test_replies_that_are_no_answer_are_counted(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 from pluralign.errors import ModelError, UsageError
 from pluralign.evals.entailment import EntailmentScorer, TransformersEntailment, open_entailment
 from pluralign.evals.presence import Written
+from pluralign.models.protocol import Usage
 
 WORDS = [
     "[PAD]",
@@ -84,7 +85,21 @@ def test_probabilities_are_those_of_one_pair_at_a_time(folder: Path) -> None:
         assert found[n] == pytest.approx(torch.softmax(logits[0], 0)[2].item(), abs=1e-5)
     assert found.std() > 1e-3
     assert opened.name == f"hf/{folder}"
+    written = " ".join([*premises, *hypotheses]).replace(".", " .").replace(",", " ,")
+    assert opened.usage.tokens_needed == len(written.split()) + 3 * len(premises)
+    assert opened.usage.tokens_computed >= opened.usage.tokens_needed
     assert opened.p_entail([], []).tolist() == []
+
+
+def test_a_fingerprint_is_of_weights_tokenizer_and_label(folder: Path) -> None:
+    opened, again = (open_entailment(f"hf/{folder}", device="cpu") for _ in range(2))
+    assert opened.fingerprint() == again.fingerprint() == TransformersEntailment(_model(), _tokenizer()).fingerprint()
+    other = TransformersEntailment(_model({0: "entailment", 1: "neutral", 2: "contradiction"}), _tokenizer())
+    assert other.fingerprint() != opened.fingerprint()
+    changed = _model()
+    with torch.no_grad():
+        changed.classifier.bias += 1
+    assert TransformersEntailment(changed, _tokenizer()).fingerprint() != opened.fingerprint()
 
 
 def test_control_tokens_in_text_are_only_text(folder: Path) -> None:
@@ -147,6 +162,10 @@ class _Table:
     def __init__(self, known: dict[tuple[str, str], float]) -> None:
         self.known = known
         self.asked: list[tuple[str, str]] = []
+        self.usage = Usage()
+
+    def fingerprint(self) -> str:
+        return "table"
 
     def p_entail(self, premises: Sequence[str], hypotheses: Sequence[str]) -> npt.NDArray[np.float64]:
         pairs = list(zip(premises, hypotheses, strict=True))

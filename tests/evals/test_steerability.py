@@ -16,7 +16,7 @@ from evals.steerability_made import NAME, PEOPLE, made_records
 from pluralign.episodes import Episode, Example, write_episodes
 from pluralign.errors import DataError, ModelError, UsageError
 from pluralign.estimates import estimate_mean
-from pluralign.evals.findings import ITEM_SCHEMA, Finding, mean_of
+from pluralign.evals.findings import GROUPED_ITEM_SCHEMA, Finding, mean_of
 from pluralign.evals.kinds import EvaluationKind, Setting
 from pluralign.evals.steerability import RECORD_SCHEMA, STEERABILITY, Steerability, held_out_tasks
 from pluralign.evals.steerability_findings import curve_points
@@ -291,7 +291,7 @@ def test_all_numbers_are_those_of_the_slow_version() -> None:
 def test_headline_is_the_mean_of_the_items() -> None:
     records = asked("made_twice")[1]
     items = STEERABILITY.items(records)
-    assert dict(items.schema) == ITEM_SCHEMA
+    assert dict(items.schema) == GROUPED_ITEM_SCHEMA
     assert set(items["metric"]) == {"loss_nats", "accuracy"}
     for metric in ("loss_nats", "accuracy"):
         assert found(records, metric).estimate == mean_of(items, "made_twice", metric, unit="speaker", seed=0)

@@ -12,8 +12,8 @@ import pytest
 
 from pluralign.episodes import Episode, write_episodes
 from pluralign.errors import DataError, UsageError
-from pluralign.evals import tradeoff as tradeoff_module
 from pluralign.evals.findings import ITEM_SCHEMA, Finding
+from pluralign.evals.judge_models import Judge, Judges
 from pluralign.evals.kinds import Setting
 from pluralign.evals.tradeoff import RECORD_SCHEMA, TRADEOFF, Objective, Tradeoff, steering_text
 from pluralign.evals.tradeoff_scores import simplex_weights
@@ -160,7 +160,7 @@ def objectives(folder: Path) -> Path:
     return path
 
 
-def test_objectives_that_are_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objectives_that_are_judged(tmp_path: Path) -> None:
     def rates(query: Query) -> dict[str, float]:
         x, y = map(float, json.loads(query.input or "")["response"].split())
         share = min(1.0, x if "brief" in (query.episode.description or "") else y)
@@ -168,12 +168,11 @@ def test_objectives_that_are_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     opened: list[str] = []
 
-    def open_one(name: str) -> LanguageModel:
+    def open_one(name: str, *_: object, **__: object) -> LanguageModel:
         opened.append(name)
         return ScriptedModel(rates)
 
-    monkeypatch.setattr(tradeoff_module, "open_model", open_one)
-    tradeoff_module._opened.cache_clear()
+    setting = Setting(judges=Judges(open_model=open_one))
     task = f"tradeoff:{prompts(tmp_path)}?objectives={objectives(tmp_path)}&judge=hf/judge"
     seen: list[str] = []
 
@@ -181,13 +180,14 @@ def test_objectives_that_are_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         seen.append(query.episode.description or "")
         return obedient(query)
 
-    _, found = found_of(task, ScriptedModel(listening), TRADEOFF)
+    material = TRADEOFF.material(task, setting)
+    assert list(material.judges) == [Judge("hf/judge")]
+    found = TRADEOFF.findings(TRADEOFF.ask(material.questions, ScriptedModel(listening), setting), seed=0)
     _, same = found_of(f"tradeoff:{prompts(tmp_path)}", ScriptedModel(obedient))
     assert one(found, "steered_score").estimate.value == pytest.approx(one(same, "steered_score").estimate.value, abs=1e-9)
     assert one(found, "hypervolume").estimate.value == pytest.approx(one(same, "hypervolume").estimate.value, abs=1e-9)
     assert opened == ["hf/judge"]
     assert any("kind (How kind a response is, 1 to 3) 75 %" in text for text in seen)
-    tradeoff_module._opened.cache_clear()
 
 
 TABLE = [

@@ -325,4 +325,16 @@ def differences() -> list[Difference]:
             metric="loss_nats",
             label="Loss per output",
         ),
+        difference(
+            "tuned",
+            -0.2,
+            0.03,
+            0.001,
+            evaluation="steerability",
+            task="wvs_individual",
+            metric="loss_nats",
+            label="Loss per output",
+            group="k = 8",
+            is_headline=False,
+        ),
     ]

@@ -13,6 +13,7 @@ import pytest
 
 from pluralign.errors import UsageError
 from pluralign.estimates import undefined
+from pluralign.evals.kinds import LeftOut
 from pluralign.report import card_charts, card_page, palette
 from pluralign.report.card_data import Card, GroupCell
 from pluralign.report.card_page import card_html, compare_html
@@ -437,6 +438,24 @@ def test_differences_have_interval_p_and_verdict(compared: str) -> None:
     lost = "no value: infinite for some items nats ; 400 items, 3 without a value – no value"
     assert f"Jensen-Shannon divergence opinionqa_groups instruct {lost}" in rows
     assert "Entropy, model to people globaloqa tuned 0.200 0.150 to 0.250 ratio ; 400 items 0.002 different" in rows
+
+
+def test_a_difference_of_a_group_names_it_and_stands_behind_whole_tasks(compared: str) -> None:
+    rows = rows_of(section(compared, "differences"))
+    whole, group = (next(n for n, row in enumerate(rows) if part in row) for part in ("wvs_individual tuned", "k = 8 tuned"))
+    assert "wvs_individual , k = 8 tuned" in rows[group]
+    assert group > whole
+
+
+def test_what_was_left_out_stands_under_the_groups_and_in_the_method() -> None:
+    few = LeftOut("items", 1, 2, "too few")
+    left_out = {"globaloqa": [LeftOut("raters", 3, 1200, f"gender {SCRIPT} is not known")], "other": [], "alone": [few]}
+    page = card_html(light(left_out=left_out))
+    assert "3 of 1,200 raters: gender" in words(section(page, "groups"))
+    assert "1 of 2 items: too few" not in words(section(page, "groups"))
+    assert "alone: 1 of 2 items: too few" in words(section(page, "method"))
+    assert SCRIPT not in page
+    assert "What was left out" not in card_html(light())
 
 
 def test_a_difference_lies_right_of_the_line_where_the_model_is_better(compared: str) -> None:

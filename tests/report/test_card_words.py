@@ -290,6 +290,7 @@ def test_verdicts() -> None:
         "better",
         "different",
         "better",
+        "better",
     ]
     assert say.verdict(difference("tuned", -0.1, 0.02, 0.06)) == "not told apart"  # after correction it may be chance
     assert say.verdict(difference("tuned", -0.01, 0.02, 0.001)) == "not told apart"  # the interval includes 0

@@ -15,7 +15,7 @@ from pluralign.ratings.simulate import Population, simulate
 from pluralign.suite import draw, evaluation, read, source, source_of, task
 from pluralign.suite.build import build
 from pluralign.suite.check import check_episodes
-from pluralign.suite.ratings_name import is_ratings_name, portable_name, ratings_file
+from pluralign.suite.ratings_name import is_ratings_name, portable_name, ratings_file, table_name
 from pluralign.suite.ratings_task import Wordings, default_wordings, part_of, raters_task, ratings_source
 from pluralign.suite.reading import is_available, missing_files
 from pluralign.suite.sampler import draw_episodes
@@ -156,6 +156,15 @@ def test_names() -> None:
     )
 
 
+def test_flags_of_questions_are_no_part_of_the_table() -> None:
+    name = "ratings:x/a%20b.csv?rater=user&by=rater_age&where=by%3D1&fewest=10"
+    asked = ratings_file(name)
+    assert (asked.by, asked.fewest, asked.task) == ("rater_age", 10, "ratings_a_20b")
+    assert table_name(name) == "ratings:x/a%20b.csv?rater=user&where=by%3D1"
+    assert table_name("ratings:a.csv") == table_name("ratings:a.csv?b%79=age") == "ratings:a.csv"
+    assert portable_name(name) == "ratings:a%20b.csv?rater=user&by=rater_age&where=by%3D1&fewest=10"
+
+
 @pytest.mark.parametrize(
     ("file", "name"),
     [
@@ -209,6 +218,12 @@ def test_flags_become_options() -> None:
         ("held_out=1&part=train", "held_out is 1; it must lie between 0 and 1"),
         ("held_out=.2&part=tset", "part: 'tset' is unknown; did you mean 'test'"),
         ("held-out=half&part=test", "held_out must be a number, not 'half'"),
+        ("by=age", "by and fewest are for questions of `evaluate`"),
+        ("fewest=3", "by and fewest are for questions of `evaluate`"),
+        ("by=age&by=town", "by is given 2 times"),
+        ("by=", "by is given 1 times or without a value"),
+        ("fewest=0", "fewest is 0; it must be at least 1"),
+        ("fewest=some", "fewest must be a whole number, not 'some'"),
     ],
 )
 def test_names_that_say_nothing_sensible(query: str, message: str) -> None:

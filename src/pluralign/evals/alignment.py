@@ -35,12 +35,12 @@ import polars as pl
 
 from pluralign.errors import UsageError
 from pluralign.evals.alignment_findings import part_findings, part_items
-from pluralign.evals.alignment_questions import Question, ratings_material, suite_material, suite_tasks
+from pluralign.evals.alignment_questions import FEWEST, Question, ratings_material, suite_material, suite_tasks
 from pluralign.evals.alignment_records import asked_records, checked_records, rows_of
-from pluralign.evals.findings import ITEM_SCHEMA, Finding
+from pluralign.evals.findings import GROUPED_ITEM_SCHEMA, Finding
 from pluralign.evals.kinds import EvaluationKind, Material, Setting
 from pluralign.models import LanguageModel
-from pluralign.suite.ratings_name import is_ratings_name
+from pluralign.suite.ratings_name import is_ratings_name, ratings_file, table_name
 
 __all__ = ["ALIGNMENT", "Alignment"]
 
@@ -52,7 +52,7 @@ class Alignment:
     about = "how near the model's distribution over the answers is to that of people"
 
     def tasks(self) -> Sequence[str]:
-        """The suite's tasks with known shares; `material` also takes the name of a file of ratings, "ratings:FILE"."""
+        """The suite's tasks with known shares; `material` also takes a file of ratings, "ratings:FILE?by=gender"."""
         return suite_tasks()
 
     def material(self, task: str, setting: Setting) -> Material:
@@ -61,9 +61,11 @@ class Alignment:
         Raises UsageError for an unknown task, DataError for data that are not there.
         """
         if is_ratings_name(task):
-            from pluralign.suite.registry import read, source_of
+            from pluralign.suite.registry import read
 
-            return ratings_material(read(task), setting, name=source_of(task).tasks[0].name)
+            asked = ratings_file(task)
+            table = read(table_name(task))
+            return ratings_material(table, setting, by=asked.by, fewest=asked.fewest or FEWEST, name=asked.task)
         return suite_material(task, setting)
 
     def ask(self, questions: Sequence[Any], model: LanguageModel, setting: Setting) -> pl.DataFrame:
@@ -80,7 +82,7 @@ class Alignment:
             part_items(rows_of(part), suffix=f" ({elicitation})" if is_one_of_several else "")
             for part, elicitation, is_one_of_several in _parts(records)
         ]
-        return pl.concat(parts) if parts else pl.DataFrame(schema=ITEM_SCHEMA)
+        return pl.concat(parts) if parts else pl.DataFrame(schema=GROUPED_ITEM_SCHEMA)
 
     def findings(self, records: pl.DataFrame, *, seed: int) -> list[Finding]:
         """Task by task; see the top of this file. With several elicitations of a task each is named as the group."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from pluralign.evals.alignment_groups import Steering, steering
 from pluralign.evals.alignment_measures import MEASURES, SIMBENCH, Measure
 from pluralign.evals.alignment_records import Rows
 from pluralign.evals.alignment_values import NOTHING, Part, part_of, values_of_model, values_of_uniform
-from pluralign.evals.findings import ITEM_SCHEMA, Better, Finding, Reference
+from pluralign.evals.findings import GROUPED_ITEM_SCHEMA, Better, Finding, Reference
 from pluralign.evals.noise_floor import split_half_total_variation
 
 __all__ = ["part_findings", "part_items"]
@@ -32,15 +32,16 @@ _UNKNOWN = "how many people stand behind the shares is not known"
 
 
 def part_items(rows: Rows, *, suffix: str) -> pl.DataFrame:
-    """Values by question and measure, `ITEM_SCHEMA`; `suffix` ends every item's name."""
+    """Values by question and measure, `GROUPED_ITEM_SCHEMA`; `suffix` ends every item's name."""
     frame, values = rows.frame, values_of_model(rows)
     values[SIMBENCH.metric] = _simbench_items(values["total_variation"], values_of_uniform(rows)["total_variation"])
     values["covered_mass"] = _covered(rows)
-    parts = [_items(frame, metric, frame["item"] + suffix, frame["unit"], of) for metric, of in values.items()]
+    groups = {"group": frame["group"], "group_unit": frame["question"]}
+    parts = [_items(frame, metric, frame["item"] + suffix, frame["unit"], of, groups) for metric, of in values.items()]
     steered = steering(rows, seed=None)
     if steered.questions:
         names = pl.Series(steered.questions, dtype=pl.String)
-        parts.append(_items(frame, "steering_gain", names + suffix, names, steered.gain))
+        parts.append(_items(frame, "steering_gain", names + suffix, names, steered.gain, {}))
     return pl.concat(parts)
 
 
@@ -58,10 +59,19 @@ def part_findings(rows: Rows, *, seed: int, within: str | None) -> list[Finding]
     return [*found, *_steering_findings(part, steering(rows, seed=seed))]
 
 
-def _items(frame: pl.DataFrame, metric: str, items: pl.Series, units: pl.Series, values: FloatArray) -> pl.DataFrame:
+def _items(
+    frame: pl.DataFrame,
+    metric: str,
+    items: pl.Series,
+    units: pl.Series,
+    values: FloatArray,
+    groups: Mapping[str, pl.Series],
+) -> pl.DataFrame:
     task = pl.Series([frame["task"][0]] * len(items), dtype=pl.String)
     columns = {"task": task, "metric": pl.Series([metric] * len(items), dtype=pl.String), "item": items, "unit": units}
-    return pl.DataFrame(columns | {"value": values}, schema=ITEM_SCHEMA)
+    nothing = pl.Series([None] * len(items), dtype=pl.String)
+    groups = {"group": nothing, "group_unit": nothing, **groups}
+    return pl.DataFrame({**columns, "value": values, **groups}, schema=GROUPED_ITEM_SCHEMA)
 
 
 def _covered(rows: Rows) -> FloatArray:

@@ -13,6 +13,7 @@ Departures: nothing is cut off: a pair that is longer than the model can take is
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import numpy.typing as npt
 
 from pluralign.errors import MissingExtraError, ModelError, UsageError
 from pluralign.evals.presence import Presence, Written, sentences_of
+from pluralign.models.protocol import Usage
 
 __all__ = ["Entailment", "EntailmentScorer", "TransformersEntailment", "open_entailment"]
 
@@ -39,6 +41,15 @@ class Entailment(Protocol):
     @property
     def name(self) -> str:
         """As it was opened."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What this object has been asked for so far."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Equal for two models only if they say the same of the same pair."""
         ...
 
     def p_entail(self, premises: Sequence[str], hypotheses: Sequence[str]) -> FloatArray:
@@ -81,7 +92,19 @@ class TransformersEntailment:
         self.label = _entailment_label(model.config.id2label, name)
         longest = getattr(model.config, "max_position_embeddings", None) or math.inf
         self.most_tokens = min(float(longest), float(tokenizer.model_max_length))
+        self.usage = Usage()
+        self._fingerprint: str | None = None
         self._controls = frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+
+    def fingerprint(self) -> str:
+        """Of the weights, the tokenizer, and which label is asked for."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode())
+            digest.update(repr((self.label, self.most_tokens)).encode())
+            for name, tensor in sorted(self.model.state_dict().items()):
+                digest.update(name.encode() + tensor.detach().cpu().double().numpy().tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
     def p_entail(self, premises: Sequence[str], hypotheses: Sequence[str]) -> FloatArray:
         """[pairs] softmax probability of the label, 0..1. NaN for a pair that is too long, or that holds a control token."""
@@ -94,6 +117,8 @@ class TransformersEntailment:
         for batch in _batches(usable, [len(one["input_ids"]) for one in encoded]):
             fields = [{k: v for k, v in encoded[n].items() if k != "special_tokens_mask"} for n in batch]
             padded = self.tokenizer.pad(fields, return_tensors="pt").to(self.model.device)
+            self.usage.tokens_needed += sum(len(one["input_ids"]) for one in fields)
+            self.usage.tokens_computed += padded["input_ids"].numel()
             with torch.inference_mode():
                 logits = self.model(**padded).logits.float()
             out[batch] = torch.softmax(logits, dim=-1)[:, self.label].double().cpu().numpy()

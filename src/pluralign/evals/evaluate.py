@@ -12,16 +12,17 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from pluralign.errors import DataError, PluralignError
 from pluralign.evals.findings import Finding
-from pluralign.evals.kinds import EvaluationKind, Material, Setting
+from pluralign.evals.judge_models import Judge, Judges, judge_settings
+from pluralign.evals.kinds import EvaluationKind, LeftOut, Material, Setting
 from pluralign.evals.registry import chosen, kind
-from pluralign.evals.results import Evaluated, NotRun, records_name
+from pluralign.evals.results import Evaluated, JudgeUse, NotRun, records_name
 from pluralign.models import LanguageModel, ModelSettings
 from pluralign.models.cache import ResponseCache
 from pluralign.progress import Tell
@@ -50,12 +51,24 @@ class Planned:
         """Answers that are asked for."""
         return sum(len(one.questions) * one.requests_each for _, one in self.materials)
 
+    @property
+    def judges(self) -> list[Judge]:
+        """Models that tasks name, each once."""
+        return list(dict.fromkeys(judge for _, material in self.materials for judge in material.judges))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
             "n_requests": self.n_requests,
             "tasks": [
-                {"evaluation": evaluation.name, "task": one.task, "n_questions": len(one.questions), "unit": one.unit}
+                {
+                    "evaluation": evaluation.name,
+                    "task": one.task,
+                    "n_questions": len(one.questions),
+                    "unit": one.unit,
+                    "left_out": [asdict(part) for part in one.left_out],
+                    "judges": [str(judge) for judge in one.judges],
+                }
                 for evaluation, one in self.materials
             ],
             "not_run": [{"evaluation": one.evaluation, "task": one.task, "why": one.why} for one in self.not_run],
@@ -103,18 +116,23 @@ def evaluate(
     """Evaluates a model into the run folder `out`: results.json and a table of records for each evaluation.
 
     `tasks` are names of evaluations and of their tasks, all that can be asked here if there are none; `settings` and `cache`
-    are for a model that is opened by its name. Raises as `planned` does, and what the model raises.
+    are for a model that is opened by its name, and as far as they are true of them for the judges that tasks name, unless the
+    setting has its own. Raises as `planned` does, and what the models raise.
     """
     setting = setting or Setting()
+    judges = setting.judges or Judges(judge_settings(settings), cache)
+    setting = replace(setting, judges=judges)
     plan = planned(tasks, setting)
     opened = opened_model(model, settings, cache)
-    with Run.open(out, _config(plan, opened, settings, setting)) as run:
+    fingerprints = {str(judge): judges.fingerprint(judge) for judge in plan.judges}
+    with Run.open(out, _config(plan, opened, settings, setting, judges, fingerprints)) as run:
         records: dict[str, list[pl.DataFrame]] = {}
-        totals, done = Totals(), 0
+        totals, of_judges, done = Totals(), dict.fromkeys(fingerprints, Totals()), 0
         for evaluation, material in plan.materials:
-            for n_asked, table, took in _parts(run, evaluation, material, opened, setting):
+            for n_asked, table, took, judged in _parts(run, evaluation, material, opened, setting, judges):
                 records.setdefault(evaluation.name, []).append(table)
                 totals += took
+                of_judges |= {name: of_judges[name] + one for name, one in judged.items()}
                 done += n_asked * material.requests_each
                 if on_progress is not None:
                     on_progress(f"asking {opened.name}", done, plan.n_requests, rate(totals))
@@ -132,7 +150,9 @@ def evaluate(
             n_questions=n_questions,
             outcomes={name: outcomes_of(table) for name, table in tables.items()},
             not_run=plan.not_run,
+            left_out=_left_out(plan),
             totals=totals,
+            judges={name: JudgeUse(fingerprints[name], one) for name, one in of_judges.items()},
             prices=prices,
         )
         run.write_results(found.to_dict())
@@ -155,16 +175,44 @@ def outcomes_of(records: pl.DataFrame) -> dict[str, int]:
 
 
 def _parts(
-    run: Run, evaluation: EvaluationKind, material: Material, model: LanguageModel, setting: Setting
-) -> Iterator[tuple[int, pl.DataFrame, Totals]]:
-    """Number and records of a task's questions in their order, each part computed once however often the run is started."""
+    run: Run, evaluation: EvaluationKind, material: Material, model: LanguageModel, setting: Setting, judges: Judges
+) -> Iterator[tuple[int, pl.DataFrame, Totals, dict[str, Totals]]]:
+    """Number and records of a task's questions in their order, each part computed once however often the run is started.
+
+    Behind them what the model took, and what each judge did.
+    """
     size = max(1, PART_REQUESTS // material.requests_each)
     stem = hashlib.sha256(f"{evaluation.name}/{material.task}".encode()).hexdigest()[:12]
     for number, start in enumerate(range(0, len(material.questions), size)):
         questions = material.questions[start : start + size]
         name = f"{evaluation.name}-{stem}-{number:05d}"
-        table, took, _ = run_part(run, name, model, functools.partial(evaluation.ask, questions, model, setting))
-        yield len(questions), table, took
+        before = {judge: judges.totals(judge) for judge in material.judges}
+        table, took, is_new = run_part(run, name, model, functools.partial(evaluation.ask, questions, model, setting))
+        judged = _judged(run, name, before, judges, is_new=is_new) if before else {}
+        seconds = max(0.0, took.seconds - sum(one.seconds for one in judged.values()))
+        yield len(questions), table, replace(took, seconds=seconds), judged
+
+
+def _judged(run: Run, part: str, before: Mapping[Judge, Totals], judges: Judges, *, is_new: bool) -> dict[str, Totals]:
+    """What each judge took for a part, kept with it; unknown if the run was killed right behind it."""
+
+    def took() -> dict[str, Any] | None:
+        if not is_new:
+            return None
+        after = {judge: judges.totals(judge) for judge in before}
+        spent = {j: Totals(after[j].usage - one.usage, after[j].seconds - one.seconds) for j, one in before.items()}
+        return {str(judge): one.to_step() for judge, one in spent.items()}
+
+    kept = run.step(f"{part}.judges", took)
+    return {str(judge): Totals.from_step(None if kept is None else kept[str(judge)]) for judge in before}
+
+
+def _left_out(plan: Planned) -> dict[str, dict[str, Sequence[LeftOut]]]:
+    found: dict[str, dict[str, Sequence[LeftOut]]] = {}
+    for evaluation, material in plan.materials:
+        if material.left_out:
+            found.setdefault(evaluation.name, {})[material.task] = material.left_out
+    return found
 
 
 def _why_absent(entry: Entry) -> str:
@@ -172,8 +220,15 @@ def _why_absent(entry: Entry) -> str:
     return f"{len(entry.missing)} files are not here, such as {entry.missing[0]}; {way}"
 
 
-def _config(plan: Planned, model: LanguageModel, settings: ModelSettings | None, setting: Setting) -> RunConfig:
-    """Model, how it is asked, and the hash of every task's questions."""
+def _config(
+    plan: Planned,
+    model: LanguageModel,
+    settings: ModelSettings | None,
+    setting: Setting,
+    judges: Judges,
+    fingerprints: Mapping[str, str],
+) -> RunConfig:
+    """Model, how it is asked, the hash of every task's questions; of judges, where tasks name some, the same."""
     asked = {f"{evaluation.name}/{material.task}": _hash(material) for evaluation, material in plan.materials}
     return RunConfig(
         command="evaluate",
@@ -184,6 +239,7 @@ def _config(plan: Planned, model: LanguageModel, settings: ModelSettings | None,
             "limit": setting.limit,
             "most_k": setting.most_k,
             "questions_sha256": asked,
+            **({"judges": dict(fingerprints), "judge_settings": settings_of_run(judges.settings)} if fingerprints else {}),
         },
         seed=setting.seed,
     )

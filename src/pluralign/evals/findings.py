@@ -10,13 +10,17 @@ import polars as pl
 
 from pluralign.estimates import Estimate, estimate_mean, undefined
 
-__all__ = ["ITEM_SCHEMA", "Better", "Finding", "Reference", "mean_of"]
+__all__ = ["GROUPED_ITEM_SCHEMA", "ITEM_SCHEMA", "Better", "Finding", "Reference", "mean_of"]
 
 Better = Literal["lower", "higher", "neither"]
 
 ITEM_SCHEMA = {"task": pl.String, "metric": pl.String, "item": pl.String, "unit": pl.String, "value": pl.Float64}
 """Columns of items. `item` names a question of the task, the same for every model; `unit` is what intervals resample, such as a
 person or a country; a value is NaN where the measure is undefined, as for a request that was refused."""
+
+GROUPED_ITEM_SCHEMA = {**ITEM_SCHEMA, "group": pl.String, "group_unit": pl.String}
+"""Columns of items that can tell which part of a task they are of: `group` as findings name it, null for none; `group_unit` is
+what intervals of the group's mean resample."""
 
 
 @dataclass(frozen=True, slots=True)

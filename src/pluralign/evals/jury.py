@@ -23,7 +23,6 @@ Learning (arXiv 2202.02950). Departures: `jury_welfare` and `jurors`.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,11 +34,12 @@ import polars as pl
 from pluralign.episodes import Episode
 from pluralign.errors import UsageError
 from pluralign.evals.findings import ITEM_SCHEMA, Finding
+from pluralign.evals.judge_models import Judges
 from pluralign.evals.jurors import GivenUtilities, JurorModel, LanguageModelJurors, Utilities
 from pluralign.evals.jury_files import OWN, JuryQuestion, jury_material
 from pluralign.evals.jury_findings import jury_items, task_findings
 from pluralign.evals.kinds import Material, Setting
-from pluralign.models import LanguageModel, Query, SamplingSettings, open_model
+from pluralign.models import LanguageModel, Query, SamplingSettings
 from pluralign.streams import stream
 from pluralign.suite.rows import letters
 from pluralign.suite.task import json_text
@@ -98,10 +98,11 @@ class Jury:
         """Records of `RECORD_SCHEMA`, question by question."""
         written = _write(questions, model, setting) if questions and questions[0].role == "writes" else [None] * len(questions)
         chosen = _choose(questions, model, setting) if questions and questions[0].role == "chooses" else [None] * len(questions)
+        judges = setting.judges or Judges()
         rows = [
             row
             for question, own, choice in zip(questions, written, chosen, strict=True)
-            for row in self._rows(question, model, own, choice)
+            for row in self._rows(question, model, own, choice, judges)
         ]
         return pl.DataFrame(rows, schema=RECORD_SCHEMA)
 
@@ -118,12 +119,12 @@ class Jury:
         ]
 
     def _rows(
-        self, question: JuryQuestion, model: LanguageModel, own: _Own | None, choice: _Choice | None
+        self, question: JuryQuestion, model: LanguageModel, own: _Own | None, choice: _Choice | None, judges: Judges
     ) -> list[dict[str, Any]]:
         people = _people(question)
         texts = [*question.responses, *([(OWN, own.text)] if own is not None else [])]
         there = [n for n, (name, _) in enumerate(texts) if name != OWN or own is None or own.outcome == "ok"]
-        known = self._known(question, people, texts, there)
+        known = self._known(question, people, texts, there, judges)
         predicted = None
         if question.role == "judges":
             predicted = _judged(LanguageModelJurors(model), question, people, texts, there)
@@ -160,7 +161,12 @@ class Jury:
         return rows
 
     def _known(
-        self, question: JuryQuestion, people: Sequence[Episode], texts: Sequence[tuple[str, str]], there: Sequence[int]
+        self,
+        question: JuryQuestion,
+        people: Sequence[Episode],
+        texts: Sequence[tuple[str, str]],
+        there: Sequence[int],
+        judges: Judges,
     ) -> Utilities:
         """What answers are scored by; "missing" where nothing gives it."""
         judge: JurorModel
@@ -178,7 +184,7 @@ class Jury:
         elif self.jurors is not None:
             judge = self.jurors
         elif question.judge is not None:
-            judge = LanguageModelJurors(_opened(question.judge))
+            judge = LanguageModelJurors(judges.model(question.judge))
         else:
             raise UsageError(f"{question.task}: nobody judges the responses; name judge=MODEL, or give Jury(jurors=...)")
         return _judged(judge, question, people, texts, there)
@@ -265,9 +271,3 @@ def _probability(n: int, name: str, own: _Own | None, choice: _Choice | None) ->
     if own is not None:
         return float(name == OWN) if own.outcome == "ok" else float("nan")
     return None if choice is None else float(choice.probabilities[n])
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(name: str) -> LanguageModel:
-    """A judge is opened once, not for each part of a run."""
-    return open_model(name)

@@ -29,6 +29,7 @@ from typing import Any, Literal, get_args
 from pluralign.episodes import Episode, read_episodes
 from pluralign.episodes.checks import capped
 from pluralign.errors import DataError, UsageError, nearest_name
+from pluralign.evals.judge_models import Judge
 from pluralign.evals.juries import composed
 from pluralign.evals.jurors import checked_people
 from pluralign.evals.kinds import Material
@@ -121,7 +122,8 @@ def jury_material(name: str, *, limit: int | None = None, has_jurors: bool = Fal
     n_judged = (
         n_people * (max(len(one.responses) for one in asked) + 1) if role != "chooses" or asked[0].utilities is None else 0
     )
-    return Material(task=named.task, questions=asked, unit="prompt", requests_each=1 + n_judged)
+    judges = [Judge(name) for name in dict.fromkeys(one.judge for one in asked) if name is not None]
+    return Material(task=named.task, questions=asked, unit="prompt", requests_each=1 + n_judged, judges=judges)
 
 
 def read_questions(path: Path, panel: Panel | None = None) -> list[dict[str, Any]]:

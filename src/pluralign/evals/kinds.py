@@ -20,9 +20,10 @@ from typing import Any, Protocol
 import polars as pl
 
 from pluralign.evals.findings import Finding
+from pluralign.evals.judge_models import Judge, Judges
 from pluralign.models import LanguageModel
 
-__all__ = ["EvaluationKind", "Material", "Setting"]
+__all__ = ["EvaluationKind", "LeftOut", "Material", "Setting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,26 @@ class Setting:
     """With a folder for each source of the suite that has files."""
     most_k: int | None = None
     """Examples before an output, at most, for models with a small window; counted in examples, so the same for all models."""
+    judges: Judges | None = None
+    """What opens the models that tasks name; None for default settings (`evaluate` puts in those of the run)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part of the data of which no question is made.
+
+    >>> print(LeftOut("raters", 3, 1200, "gender is not known"))
+    3 of 1,200 raters: gender is not known
+    """
+
+    what: str
+    """In the plural."""
+    n: int
+    of: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.n:,} of {self.of:,} {self.what}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +70,9 @@ class Material:
     """What intervals resample: "person", "country"."""
     requests_each: int = 1
     """How many answers a question asks for: samples, options."""
+    left_out: Sequence[LeftOut] = ()
+    judges: Sequence[Judge] = ()
+    """Models that questions name, which are asked too."""
 
 
 class EvaluationKind(Protocol):
@@ -75,7 +99,7 @@ class EvaluationKind(Protocol):
         ...
 
     def items(self, records: pl.DataFrame) -> pl.DataFrame:
-        """Values of measures by item (`findings.ITEM_SCHEMA`), for comparisons of two runs."""
+        """Values of measures by item (`findings.ITEM_SCHEMA` or `GROUPED_ITEM_SCHEMA`), for comparisons of two runs."""
         ...
 
     def findings(self, records: pl.DataFrame, *, seed: int) -> list[Finding]:

@@ -8,6 +8,7 @@ from pluralign.estimates import Estimate
 from pluralign.evals.compare import Comparison, Difference
 from pluralign.evals.evaluate import Planned
 from pluralign.evals.findings import Finding, Reference
+from pluralign.evals.kinds import LeftOut
 from pluralign.evals.results import Evaluated
 from pluralign.scoring.totals import totals_lines
 from pluralign.terminal import printable
@@ -29,24 +30,34 @@ def evaluated_lines(found: Evaluated, *, is_whole: bool = False) -> list[str]:
         lines += ["", f"{name}: {n:,} questions of {n_tasks} tasks; {outcomes}"]
         shown = [one for one in findings if one.group is None and (is_whole or one.is_headline)]
         lines += _table(["", "", "value", "floor", "ceiling"], [_cells(one) for one in shown])
+        lines += _left_out_lines(found.left_out.get(name, {}))
     if found.not_run:
         lines += ["", f"{len(found.not_run)} tasks were left out, since their data are not here:"]
         lines += [f"  {one.evaluation}/{one.task}: {_first_line(one.why)}" for one in found.not_run[:N_NOT_RUN]]
         if len(found.not_run) > N_NOT_RUN:
             lines.append(f"  and {len(found.not_run) - N_NOT_RUN} more, in results.json")
-    return [*lines, "", *totals_lines(found.totals, found.prices)]
+    lines += ["", *totals_lines(found.totals, found.prices)]
+    for name, judge in found.judges.items():
+        lines += [f"{printable(name)}, as a judge: {line}" for line in totals_lines(judge.totals, None)]
+    return lines
 
 
 def comparison_lines(found: Comparison) -> list[str]:
-    """The differences of headline measures, run by run; a star where one is told from chance."""
+    """The differences of headline measures, run by run, and those of groups that are told from chance, which have a star."""
     (first, _), *others = found.runs.items()
     lines = []
     for name, run in others:
         mine = [one for one in found.differences if one.run == name]
-        shown = [one for one in mine if one.is_headline] or mine
+        whole = [one for one in mine if one.group is None]
+        shown = [one for one in whole if one.is_headline] or whole
+        measures = {(one.evaluation, one.task, one.metric) for one in shown}
+        groups = [one for one in mine if one.group is not None and (one.evaluation, one.task, one.metric) in measures]
+        clear = [one for one in groups if one.is_clear]
         lines += ["", f"{printable(name)} ({printable(run.model)}) minus {printable(first)}"]
-        lines += _table(["", "", "difference", "adjusted p", ""], [_difference_cells(one) for one in shown])
-    return [*lines, "", "*: told from chance at 5 % over all differences (Holm)"]
+        lines += _table(["", "", "difference", "adjusted p", ""], [_difference_cells(one) for one in (*shown, *clear)])
+        if len(groups) > len(clear):
+            lines.append(f"  and {len(groups) - len(clear):,} of groups that are not told from chance")
+    return [*lines, "", "*: told from chance at 5 % over all differences of whole tasks, or over all of groups (Holm)"]
 
 
 def plan_lines(plan: Planned, model: str, out: str) -> list[str]:
@@ -54,6 +65,10 @@ def plan_lines(plan: Planned, model: str, out: str) -> list[str]:
     rows = [[one.name, material.task, f"{len(material.questions):,}"] for one, material in plan.materials]
     lines = [f"would ask {printable(model)} for {plan.n_requests:,} answers and write to {printable(out)}", ""]
     lines += _table(["evaluation", "task", "questions"], rows)
+    for _, material in plan.materials:
+        lines += _left_out_lines({material.task: material.left_out})
+    if plan.judges:
+        lines += ["", f"asked too, as judges: {', '.join(printable(str(judge)) for judge in plan.judges)}"]
     if plan.not_run:
         lines += [
             "",
@@ -62,13 +77,18 @@ def plan_lines(plan: Planned, model: str, out: str) -> list[str]:
     return [*lines, "", "Nothing was asked and nothing was written (--dry-run)."]
 
 
+def _left_out_lines(left_out: Mapping[str, Sequence[LeftOut]]) -> list[str]:
+    return [f"  left out of {printable(task)}: {printable(str(one))}" for task, some in left_out.items() for one in some]
+
+
 def _cells(one: Finding) -> list[str]:
     return [one.task, f"{one.label} ({one.scale})", _interval(one.estimate), _reference(one.floor), _reference(one.ceiling)]
 
 
 def _difference_cells(one: Difference) -> list[str]:
     p = "-" if one.adjusted_p_value is None else f"{one.adjusted_p_value:.4f}"
-    return [f"{one.evaluation}/{one.task}", f"{one.label} ({one.scale})", _interval(one.estimate), p, _verdict(one)]
+    group = "" if one.group is None else f", {one.group}"
+    return [f"{one.evaluation}/{one.task}{group}", f"{one.label} ({one.scale})", _interval(one.estimate), p, _verdict(one)]
 
 
 def _verdict(one: Difference) -> str:

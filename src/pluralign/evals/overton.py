@@ -24,7 +24,6 @@ Departures: precision stands beside recall; the floor; cut-off responses are not
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,14 +32,15 @@ import polars as pl
 
 from pluralign.episodes import Episode
 from pluralign.errors import UsageError
-from pluralign.evals.entailment import EntailmentScorer, open_entailment
+from pluralign.evals.entailment import EntailmentScorer
 from pluralign.evals.findings import ITEM_SCHEMA, Finding
+from pluralign.evals.judge_models import Judges
 from pluralign.evals.judges import JudgeScorer
 from pluralign.evals.kinds import Material, Setting
 from pluralign.evals.overton_findings import overton_findings, overton_items
 from pluralign.evals.overton_questions import OvertonQuestion, overton_material
 from pluralign.evals.presence import Presence, PresenceScorer, Written
-from pluralign.models import LanguageModel, Query, Sample, SamplingSettings, open_model
+from pluralign.models import LanguageModel, Query, Sample, SamplingSettings
 
 __all__ = ["INSTRUCTION", "OVERTON", "RECORD_SCHEMA", "Overton"]
 
@@ -94,7 +94,7 @@ class Overton:
         """A row a question (`RECORD_SCHEMA`), in their order."""
         if not questions:
             return pl.DataFrame(schema=RECORD_SCHEMA)
-        scorer = self.scorer or _scorer(questions[0].entail, questions[0].judges)
+        scorer = self.scorer or _scorer(questions[0], setting.judges or Judges())
         responses = self._responses(questions, model, setting)
         own = [_written(one, responses.get(one.posed.question)) for one in questions]
         floors = [_written(one, responses.get(one.other) if one.other is not None else None) for one in questions]
@@ -162,14 +162,12 @@ def _row(
     }
 
 
-@functools.lru_cache(maxsize=1)
-def _scorer(entail: str | None, judges: tuple[str, ...]) -> PresenceScorer:
-    """Opened once, not for each part of a run."""
-    if entail is not None:
-        return EntailmentScorer(open_entailment(entail))
-    if not judges:
+def _scorer(question: OvertonQuestion, judges: Judges) -> PresenceScorer:
+    if question.entail is not None:
+        return EntailmentScorer(judges.entailment(question.entail))
+    if not question.judges:
         raise UsageError("overton: nothing tells which views a response presents; give Overton(scorer=...).")
-    return JudgeScorer(tuple(open_model(name) for name in judges))
+    return JudgeScorer(tuple(judges.model(name) for name in question.judges))
 
 
 OVERTON = Overton()

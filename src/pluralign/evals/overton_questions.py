@@ -27,6 +27,7 @@ import numpy as np
 
 from pluralign.episodes.checks import capped
 from pluralign.errors import DataError, UsageError
+from pluralign.evals.judge_models import Judge
 from pluralign.evals.kinds import Material
 from pluralign.evals.named_files import json_lines, named_file, whole_number
 from pluralign.evals.viewpoints import VoteClusters, cluster_votes, representative_statements
@@ -119,7 +120,8 @@ def overton_material(name: str, *, limit: int | None = None, seed: int = 0, has_
         )
         for one, other in zip(posed, others, strict=True)
     ]
-    return Material(task=named.task, questions=questions[:limit], unit="question")
+    asked_too = [*map(Judge, judges), *([] if entail is None else [Judge(entail, is_entailment=True)])]
+    return Material(task=named.task, questions=questions[:limit], unit="question", judges=asked_too)
 
 
 def read_posed(path: Path) -> list[Posed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import polars as pl
 
 from pluralign.errors import DataError
 from pluralign.evals.findings import Finding
+from pluralign.evals.kinds import LeftOut
 from pluralign.files import read_json
 from pluralign.scoring.totals import Prices, Totals
 
-__all__ = ["FORMAT", "Evaluated", "NotRun", "read_evaluated", "read_records", "records_name"]
+__all__ = ["FORMAT", "Evaluated", "JudgeUse", "NotRun", "read_evaluated", "read_records", "records_name"]
 
 FORMAT = 1
 """Of results.json; raised when it changes."""
@@ -27,6 +28,14 @@ class NotRun:
     evaluation: str
     task: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeUse:
+    """A model that tasks named, and what it took."""
+
+    fingerprint: str
+    totals: Totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +52,12 @@ class Evaluated:
     outcomes: Mapping[str, Mapping[str, int]]
     """Records by what came of the request, by evaluation."""
     not_run: Sequence[NotRun] = ()
+    left_out: Mapping[str, Mapping[str, Sequence[LeftOut]]] = field(default_factory=dict)
+    """By evaluation and task, where there is any."""
     totals: Totals = field(default_factory=Totals)
+    """Of the model alone."""
+    judges: Mapping[str, JudgeUse] = field(default_factory=dict)
+    """By name."""
     prices: Prices | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,13 +71,18 @@ class Evaluated:
                 name: {
                     "n_questions": dict(self.n_questions[name]),
                     "outcomes": dict(self.outcomes[name]),
+                    "left_out": {task: [asdict(one) for one in some] for task, some in self.left_out.get(name, {}).items()},
                     "findings": [finding.to_dict() for finding in found],
                 }
                 for name, found in self.findings.items()
             },
             "not_run": [{"evaluation": one.evaluation, "task": one.task, "why": one.why} for one in self.not_run],
             "usage": self.totals.to_dict(self.prices),
-            "totals": self.totals.to_step() | {"n_unmeasured": self.totals.n_unmeasured},
+            "totals": _totals_dict(self.totals),
+            "judges": {
+                name: {"fingerprint": one.fingerprint, "usage": one.totals.to_dict(None), "totals": _totals_dict(one.totals)}
+                for name, one in self.judges.items()
+            },
         }
 
 
@@ -85,7 +104,6 @@ def read_evaluated(folder: Path) -> Evaluated:
             str(path), f"has format {written.get('format')!r}, this version reads {FORMAT}; evaluate the model again"
         )
     parts = written["evaluations"]
-    totals = written["totals"]
     return Evaluated(
         model=written["model"],
         seed=written["seed"],
@@ -94,8 +112,22 @@ def read_evaluated(folder: Path) -> Evaluated:
         n_questions={name: part["n_questions"] for name, part in parts.items()},
         outcomes={name: part["outcomes"] for name, part in parts.items()},
         not_run=[NotRun(**one) for one in written["not_run"]],
-        totals=Totals.from_step(totals) + Totals(n_unmeasured=totals["n_unmeasured"]),
+        left_out={
+            name: {task: [LeftOut(**one) for one in some] for task, some in of.items()}
+            for name, part in parts.items()
+            if (of := part.get("left_out"))
+        },
+        totals=_totals(written["totals"]),
+        judges={name: JudgeUse(one["fingerprint"], _totals(one["totals"])) for name, one in written.get("judges", {}).items()},
     )
+
+
+def _totals_dict(totals: Totals) -> dict[str, Any]:
+    return totals.to_step() | {"n_unmeasured": totals.n_unmeasured}
+
+
+def _totals(written: Mapping[str, Any]) -> Totals:
+    return Totals.from_step({**written}) + Totals(n_unmeasured=written["n_unmeasured"])
 
 
 def read_records(folder: Path, evaluation: str) -> pl.DataFrame:

@@ -34,7 +34,7 @@ import polars as pl
 from pluralign.episodes import Episode
 from pluralign.errors import DataError, UsageError
 from pluralign.evals.answers import TOO_LONG, option_answers
-from pluralign.evals.findings import ITEM_SCHEMA, Finding
+from pluralign.evals.findings import GROUPED_ITEM_SCHEMA, Finding
 from pluralign.evals.kinds import Material, Setting
 from pluralign.evals.steerability_findings import counted_outputs, task_findings
 from pluralign.evals.steerability_limits import WITH_LIMIT, OutputLimits, steering_limits
@@ -123,15 +123,16 @@ class Steerability:
         NaN for outputs without an answer.
         """
         counted = counted_outputs(records)
+        group = pl.format("k = {}", "k")
         tables = [
-            rows.select("task", pl.lit(metric).alias("metric"), "item", "unit", pl.col(metric).alias("value"))
+            rows.with_columns(metric=pl.lit(metric), value=pl.col(metric), group=group, group_unit=pl.col("unit"))
             for metric, rows in (
                 ("loss_nats", counted),
                 ("accuracy", counted),
                 ("excess_nats", counted.filter(pl.col("limit_loss_nats").is_not_nan())),
             )
         ]
-        return pl.concat(tables).select(list(ITEM_SCHEMA))
+        return pl.concat([table.select(list(GROUPED_ITEM_SCHEMA)) for table in tables])
 
     def findings(self, records: pl.DataFrame, *, seed: int) -> list[Finding]:
         """Task by task, in the order of the records."""

@@ -19,7 +19,6 @@ benchmarks. Departures: the paper leaves open how a model is told f, and which f
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,11 +30,12 @@ import polars as pl
 from pluralign.episodes import Episode
 from pluralign.errors import UsageError
 from pluralign.evals.findings import ITEM_SCHEMA, Finding
+from pluralign.evals.judge_models import Judges
 from pluralign.evals.jurors import LanguageModelJurors, Utilities
 from pluralign.evals.kinds import Material, Setting
 from pluralign.evals.tradeoff_files import TradeoffQuestion, tradeoff_material
 from pluralign.evals.tradeoff_findings import tradeoff_findings, tradeoff_items
-from pluralign.models import LanguageModel, Query, Sample, SamplingSettings, open_model
+from pluralign.models import LanguageModel, Query, Sample, SamplingSettings
 
 __all__ = ["RECORD_SCHEMA", "TRADEOFF", "Objective", "Tradeoff", "steering_text"]
 
@@ -121,7 +121,8 @@ class Tradeoff:
         drawn = model.sample(queries, SamplingSettings(n=1, max_tokens=MAX_TOKENS, seed=setting.seed)) if queries else []
         samples = [one for (one,) in drawn]
         finished = [n for n, one in enumerate(samples) if one.finish_reason == "stop"]
-        found = self._scores(questions, [str(asked[n][0].prompt) for n in finished], [samples[n].text for n in finished])
+        prompts, texts = [str(asked[n][0].prompt) for n in finished], [samples[n].text for n in finished]
+        found = self._scores(questions, prompts, texts, setting.judges or Judges())
         column = {n: k for k, n in enumerate(finished)}
         rows: list[dict[str, Any]] = []
         for n, (question, weights) in enumerate(asked):
@@ -142,7 +143,9 @@ class Tradeoff:
             )
         return [(str(one.unit), one.description) for one in question.panel.people]
 
-    def _scores(self, questions: Sequence[TradeoffQuestion], prompts: Sequence[str], responses: Sequence[str]) -> Utilities:
+    def _scores(
+        self, questions: Sequence[TradeoffQuestion], prompts: Sequence[str], responses: Sequence[str], judges: Judges
+    ) -> Utilities:
         """[objectives, responses]; all questions of a task have the same objectives."""
         if not responses:
             return Utilities(np.zeros((0, 0)), np.zeros((0, 0), dtype="<U1"), np.zeros((0, 0)))
@@ -154,7 +157,7 @@ class Tradeoff:
         panel, judge = questions[0].panel, questions[0].judge
         assert panel is not None
         assert judge is not None  # as `_told` has seen to
-        return LanguageModelJurors(_opened(judge)).utilities(panel.people, prompts, responses)
+        return LanguageModelJurors(judges.model(judge)).utilities(panel.people, prompts, responses)
 
 
 TRADEOFF = Tradeoff()
@@ -207,9 +210,3 @@ def _rows(
         }
         for k, (name, value, outcome) in enumerate(zip(question.objectives, values, outcomes, strict=True))
     ]
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(name: str) -> LanguageModel:
-    """A judge is opened once, not for each part of a run."""
-    return open_model(name)

@@ -23,6 +23,7 @@ import polars as pl
 from pluralign.episodes import Episode, read_episodes
 from pluralign.episodes.checks import capped
 from pluralign.errors import DataError, UsageError, nearest_name
+from pluralign.evals.judge_models import Judge
 from pluralign.evals.jurors import checked_people
 from pluralign.evals.jury_files import Panel
 from pluralign.evals.kinds import Material
@@ -73,7 +74,8 @@ def tradeoff_material(
         questions = _scores(named, rows)
     asked = questions[:limit]
     each = max(1, len(asked[0].weights) + 1) * (1 + len(asked[0].objectives)) if asked[0].prompt is not None else 1
-    return Material(task=named.task, questions=asked, unit="item", requests_each=each)
+    judges = [Judge(name) for name in dict.fromkeys(one.judge for one in asked) if name is not None]
+    return Material(task=named.task, questions=asked, unit="item", requests_each=each, judges=judges)
 
 
 def _rows(path: Path) -> list[tuple[str, Any]]:

@@ -29,6 +29,7 @@ from pluralign.metrics.distances import kl_nats, total_variation_distance
 from pluralign.raters.findings import Calibration
 
 if TYPE_CHECKING:
+    from pluralign.evals.kinds import LeftOut
     from pluralign.evals.results import NotRun
 
 __all__ = [
@@ -169,6 +170,8 @@ class Card:
     facts: Mapping[str, str] = field(default_factory=dict)
     """Further lines of how it was asked: "format": "spectrum", "precision": "bfloat16"."""
     not_run: Sequence[NotRun] = ()
+    left_out: Mapping[str, Sequence[LeftOut]] = field(default_factory=dict)
+    """By task: parts of its data of which no question was made."""
     questions: Sequence[Question] = ()
     groups: Sequence[GroupCell] = ()
     curves: Sequence[Curve] = ()

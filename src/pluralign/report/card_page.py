@@ -86,6 +86,7 @@ def card_html(card: Card) -> str:
         headlines=_headlines(card),
         questions=_questions(card.questions),
         heat=_heat(card.groups),
+        left_out={task: some for task, some in card.left_out.items() if some},
         curves=_cut(_curves(card.curves), MAX_CURVES, of=len(card.curves)),
         calibrations=calibrations,
         coverage=[(row, _measures(row)) for row in card.coverage],
@@ -288,12 +289,16 @@ def _headline(evaluation: str, of_runs: Mapping[str, Finding], names: Sequence[s
 
 
 def _difference_tables(differences: Sequence[Difference]) -> list[tuple[str, _Cut]]:
-    """By evaluation, each difference with its picture; those of one measure are drawn on one scale."""
+    """By evaluation, each difference with its picture, headlines first and groups last; one measure has one scale."""
     grouped: dict[str, list[Difference]] = {}
     for one in differences:
         grouped.setdefault(one.evaluation, []).append(one)
     most = MAX_ROWS // max(1, len(grouped))
-    return [(name, _cut(_drawn(sorted(several, key=lambda d: not d.is_headline)), most)) for name, several in grouped.items()]
+    return [(name, _cut(_drawn(sorted(several, key=_place)), most)) for name, several in grouped.items()]
+
+
+def _place(difference: Difference) -> tuple[bool, bool]:
+    return difference.group is not None, not difference.is_headline
 
 
 def _drawn(several: Sequence[Difference]) -> list[tuple[Difference, str]]:
@@ -326,6 +331,7 @@ def _as_finding(difference: Difference) -> Finding:
         label=difference.label,
         scale=difference.scale,
         better=difference.better,
+        group=difference.group,
         estimate=difference.estimate,
         floor=Reference("no difference", nothing),
     )

@@ -266,7 +266,8 @@ def verdict(difference: Difference) -> Literal["better", "worse", "different", "
 def about_difference(difference: Difference) -> str:
     """The picture of a difference, for those who cannot see it."""
     said = verdict(difference)
-    return f"{difference.label}, {difference.task}: {written(difference.estimate, difference.scale)}, {said}"
+    part = difference.task if difference.group is None else f"{difference.task}, {difference.group}"
+    return f"{difference.label}, {part}: {written(difference.estimate, difference.scale)}, {said}"
 
 
 def about_pair(run: str, first: str, differences: Sequence[Difference]) -> str:

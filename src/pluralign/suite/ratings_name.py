@@ -1,4 +1,7 @@
-"""The name of a file of ratings, `ratings:FILE?...`, and what it says: see `ratings_task`, which makes a task of it."""
+"""The name of a file of ratings, `ratings:FILE?...`, and what it says.
+
+`ratings_task` makes a task of it; flags that only `alignment` knows are `QUESTION_FLAGS`.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,10 @@ from pluralign.errors import UsageError, nearest_name
 if TYPE_CHECKING:
     from pluralign.ratings.readers import ReadOptions
 
-__all__ = ["RatingsFile", "is_ratings_name", "portable_name", "ratings_file"]
+__all__ = ["QUESTION_FLAGS", "RatingsFile", "is_ratings_name", "portable_name", "ratings_file", "table_name"]
 
+QUESTION_FLAGS = ("by", "fewest")
+"""What groups of raters are asked about, and how many ratings a question needs: not of the table, but of what is made of it."""
 _PREFIX = "ratings:"
 
 
@@ -35,6 +40,10 @@ class RatingsFile:
     """"train", "test"; None for all raters."""
     paths: Mapping[str, Path]
     """What each file is called, without its folder, to where it is."""
+    by: str | None = None
+    """Attribute of the raters whose levels are groups."""
+    fewest: int | None = None
+    """Ratings that a question needs, at least 1."""
 
 
 def is_ratings_name(name: str) -> bool:
@@ -60,6 +69,19 @@ def portable_name(name: str) -> str:
     return f"{_PREFIX}{_file_name(file)}{mark}{urllib.parse.urlencode(shown)}"
 
 
+def table_name(name: str) -> str:
+    """The same without the flags that only questions of a table have.
+
+    >>> table_name("ratings:votes.csv?rater=user&by=age"), table_name("ratings:votes.csv?by=age")
+    ('ratings:votes.csv?rater=user', 'ratings:votes.csv')
+    """
+    file, _, query = name.partition("?")
+    kept = [
+        part for part in query.split("&") if part and urllib.parse.unquote_plus(part.partition("=")[0]) not in QUESTION_FLAGS
+    ]
+    return "?".join([file, "&".join(kept)] if kept else [file])
+
+
 def ratings_file(name: str) -> RatingsFile:
     """What the name says; nothing is read.
 
@@ -70,6 +92,7 @@ def ratings_file(name: str) -> RatingsFile:
         raise UsageError(f"{name}: no file is named; the form is {_PREFIX}FILE?rating=COLUMN&rater=COLUMN")
     flags = _flags(name, query)
     held_out, part = _part(name, flags.pop("held_out", None), flags.pop("part", None))
+    by, fewest = _once(name, "by", flags), _once(name, "fewest", flags)
     options = _read_options(name, flags)
     beside = {meta: Path(path) for meta in ("rater_meta", "item_meta") if (path := getattr(options, meta)) is not None}
     return RatingsFile(
@@ -79,6 +102,8 @@ def ratings_file(name: str) -> RatingsFile:
         held_out=held_out,
         part=part,
         paths={_file_name(file): Path(file)} | {f"{meta}/{path.name}": path for meta, path in beside.items()},
+        by=by,
+        fewest=None if fewest is None else _at_least_one(name, "fewest", fewest),
     )
 
 
@@ -98,7 +123,7 @@ def _flags(name: str, query: str) -> dict[str, list[str]]:
     from pluralign.ratings.readers import ReadOptions
 
     known = {field.name.replace("_", "-"): field.name for field in fields(ReadOptions)}
-    known |= {"text": "item_columns", "held-out": "held_out", "part": "part"}
+    known |= {"text": "item_columns", "held-out": "held_out", "part": "part"} | {flag: flag for flag in QUESTION_FLAGS}
     try:
         pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
@@ -122,6 +147,21 @@ def _part(name: str, held_out: Sequence[str] | None, part: Sequence[str] | None)
     if part[0] not in ("train", "test"):
         raise UsageError(f"{name}: part: {nearest_name(part[0], ('train', 'test'))}")
     return share, part[0]
+
+
+def _once(name: str, flag: str, flags: dict[str, list[str]]) -> str | None:
+    """Taken out of the flags; None where it is not given."""
+    values = flags.pop(flag, [])
+    if len(values) > 1 or values == [""]:
+        raise UsageError(f"{name}: {flag} is given {len(values)} times or without a value; give it once, as {flag}=...")
+    return values[0] if values else None
+
+
+def _at_least_one(name: str, flag: str, text: str) -> int:
+    number = int(_number(name, flag, text, whole=True))
+    if number < 1:
+        raise UsageError(f"{name}: {flag} is {number}; it must be at least 1")
+    return number
 
 
 _LISTS = ("where", "item", "item_columns", "attributes", "rating_columns", "options", "missing", "bin_range")
