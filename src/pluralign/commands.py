@@ -21,6 +21,7 @@ from pluralign.raters.evidence import StudySettings
 from pluralign.raters.features import GivenFeatures
 from pluralign.raters.findings import Findings
 from pluralign.raters.fold import example_counts
+from pluralign.raters.language_study import LanguageStudy
 from pluralign.raters.study import check_can_be_studied, run_study
 from pluralign.raters.truth import family_information
 from pluralign.ratings import Note, Ratings
@@ -48,18 +49,22 @@ def study(
     features: str | os.PathLike[str] | None = None,
     settings: StudySettings | None = None,
     limit: int | None = None,
+    language: LanguageStudy | None = None,
     on_progress: Progress | None = None,
 ) -> Findings:
     """Study a file of ratings into the run folder `out`: records.parquet, results.json, report.html.
 
     `features` is a file of numbers about the items that stand in for their texts (`read_features`); `limit` keeps that many
-    raters, drawn by the seed. Started again with the same arguments it goes on where it stopped.
+    raters, drawn by the seed; with `language` a language model is asked about some of them (language.parquet). Started again
+    with the same arguments it goes on where it stopped.
     """
     settings = settings or StudySettings()
     ratings = limited(read_ratings(Path(file), read or ReadOptions()), limit, seed=settings.seed)
     given = None if features is None else read_features(features, ratings)
     inputs = {"file": os.fspath(file)}
-    findings = run_study(ratings, Path(out), settings, features=given, inputs=inputs, on_progress=on_progress)
+    findings = run_study(
+        ratings, Path(out), settings, features=given, inputs=inputs, language=language, on_progress=on_progress
+    )
     write_study_page(findings, Path(out) / PAGE)
     return findings
 

@@ -18,8 +18,14 @@ from pluralign.raters.findings import (
     HardRater,
     Information,
     InformationRow,
+    ItemView,
+    LanguageFindings,
+    LanguageRow,
     LevelShare,
+    MatchingTest,
     PolarisingItem,
+    RaterView,
+    SimulatedAgreement,
 )
 
 SCRIPT = "<script>alert(1)</script>"
@@ -243,6 +249,49 @@ def findings(*, truth: bool = True) -> Findings:
         ],
         seed=7,
         pluralign_version="0.1.0",
+        language=language(),
+    )
+
+
+def language() -> LanguageFindings:
+    """What a language model made of them; with texts of every kind, and values that are missing."""
+
+    def row(name: str, label: str, gain: float | None) -> LanguageRow:
+        why = "knowing nothing is what the others are compared with"
+        return LanguageRow(
+            representation=name,
+            label=label,
+            loss_nats=est(1.4 - (gain or 0.0), 0.04),
+            information_nats=undefined(why) if gain is None else est(gain, 0.02),
+            kept=undefined(why) if gain is None else est(5 * gain, 0.2),
+            n_unanswered=3,
+            n_left_out=1_200,
+        )
+
+    def view(unit: str, text: str) -> RaterView:
+        loss = est(0.9, 0.3, n=12, unit="rating")
+        return RaterView(rater_id=unit, text=text, n_ratings=12, loss_nats=loss, loss_nothing_nats=1.3)
+
+    return LanguageFindings(
+        model=f"hf/{END_OF_SVG}",
+        n_raters=100,
+        n_ratings=1_203,
+        n_without_text=1,
+        rows=[row("nothing", "nothing", None), row("examples:16", "16 past ratings", 0.2), row("profile", "profile", 0.31)],
+        statistical=[row("nothing", "nothing", None), row("examples:32", "32 past ratings", 0.01)],
+        known="profile",
+        known_label="profile",
+        epistemic_share=est(0.22, 0.03),
+        matching=MatchingTest(accuracy=est(0.8, 0.06, n=136, unit="item"), n_items=136, n_not_testable=35),
+        agreement=SimulatedAgreement(
+            simulated=est(0.25, 0.02, n=171, unit="item"),
+            observed=est(0.23, 0.06, n=171, unit="item"),
+            correlation=undefined("4 items have two raters who were asked about; 8 are needed", n=4, unit="item"),
+        ),
+        calibrations=[calibration("nothing", "nothing", 0.01), calibration("profile", "profile", 0.03)],
+        easiest=[view("r-0007", f"{SCRIPT} {ARABIC}"), view(SCRIPT, LONG)],
+        hardest=[view("r-0042", "")],
+        items=[ItemView(item_id="item-000", text=LONG, n_ratings=9, gain_nats=est(1.1, 0.4, n=9))],
     )
 
 

@@ -19,7 +19,7 @@ from pluralign.report import page as page_module
 from pluralign.report import study_page, write_study_page
 from report.made_up import ARABIC, LONG, bare_findings, data_summary, est, findings
 
-SECTIONS = ["overview", "agreement", "information", "groups", "calibration", "raters", "items", "method", "glossary"]
+SECTIONS = ["overview", "agreement", "information", "language", "groups", "calibration", "raters", "items", "method", "glossary"]
 HTML_TAGS = {
     *("html", "head", "meta", "title", "style", "body", "main", "nav", "header", "section", "article", "aside", "footer"),
     *("h1", "h2", "h3", "h4", "p", "a", "div", "span", "strong", "bdi", "cite", "ol", "ul", "li", "dl", "dt", "dd"),
@@ -102,9 +102,15 @@ def test_nothing_is_fetched_from_anywhere(page: str) -> None:
 
 def test_every_section_is_there_in_order_and_in_the_contents(page: str) -> None:
     reader = Reader(page)
-    assert [attributes["id"] for attributes in reader.all("section")] == SECTIONS
+    expected = [name for name in SECTIONS if name != "language" or 'id="language"' in page]
+    assert [attributes["id"] for attributes in reader.all("section")] == expected
     links = [attributes["href"].removeprefix("#") for attributes in reader.all("a")]
-    assert links[1:] == SECTIONS  # the first skips to the findings
+    assert links[1:] == expected  # the first skips to the findings
+
+
+def test_a_language_model_has_a_section_where_one_was_asked(full: str, bare: str) -> None:
+    assert 'id="language"' in full
+    assert 'id="language"' not in bare
 
 
 def test_it_can_be_read_aloud(page: str) -> None:

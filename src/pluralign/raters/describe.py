@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy.typing as npt
 from pluralign import __version__
 from pluralign.estimates import (
     Estimate,
-    bootstrap_ratios,
     estimate_from_draws,
     estimate_mean,
     holm,
@@ -41,6 +39,7 @@ from pluralign.raters.findings import (
 )
 from pluralign.raters.fit_widening import fit_widenings
 from pluralign.raters.held_out import HeldOutLosses, labelled
+from pluralign.raters.ratios import ratio_estimates, resampled_ratios
 from pluralign.raters.reliability import calibration_of
 from pluralign.ratings import Ratings
 
@@ -76,7 +75,7 @@ def _data(evidence: StudyEvidence, losses: HeldOutLosses, information: Informati
     ratings, settings = evidence.ratings, evidence.settings
     chosen = ratings.rating_index[:, None] == np.arange(ratings.n_options)
     sums, counts = unit_sums(chosen.astype(np.float64), ratings.rater_index, ratings.n_raters)
-    shares = _ratios(sums, np.repeat(counts[:, None], ratings.n_options, axis=1), settings.seed, settings.n_resamples)
+    shares = ratio_estimates(sums, np.repeat(counts[:, None], ratings.n_options, axis=1), settings.seed, settings.n_resamples)
     n_fewer = int((np.bincount(ratings.rater_index, minlength=ratings.n_raters) < 4).sum())
     notes = [str(note) for note in ratings.notes] + [a.note for a in evidence.attributes if a.note]
     if n_fewer:
@@ -174,9 +173,9 @@ def _information(evidence: StudyEvidence, losses: HeldOutLosses, truth: Mapping[
     nothing = sums[:, [names.index("nothing")]]
     whole = max((n for n in names if n.startswith("examples:")), key=lambda n: int(n.split(":")[1]), default=None)
     per_rating = np.repeat(counts[:, None], len(names), axis=1)
-    loss = _ratios(sums, per_rating, settings.seed, settings.n_resamples)
+    loss = ratio_estimates(sums, per_rating, settings.seed, settings.n_resamples)
     wider = fit_widenings(names, nothing - sums, counts, raters, evidence)
-    gain, draws = _resampled(nothing - sums, per_rating, settings.seed, settings.n_resamples, widening=wider)
+    gain, draws = resampled_ratios(nothing - sums, per_rating, settings.seed, settings.n_resamples, widening=wider)
     shown = [i for i, name in enumerate(names) if name not in ("marginal", "nothing")]
     joint = dict(zip(shown, joint_intervals([gain[i] for i in shown], draws[:, shown]), strict=True))
     kept = [undefined("no past ratings were given", seed=settings.seed)] * len(names)
@@ -185,7 +184,7 @@ def _information(evidence: StudyEvidence, losses: HeldOutLosses, truth: Mapping[
         why = f"the information of {labelled(whole)[0]} is not clearly above 0: {base} nats"
         below = np.repeat(nothing - sums[:, [names.index(whole)]], len(names), axis=1)
         kept = (
-            _ratios(nothing - sums, below, settings.seed, settings.n_resamples)
+            ratio_estimates(nothing - sums, below, settings.seed, settings.n_resamples)
             if base.is_defined and base.low > 0
             else [undefined(why, n=base.n, seed=settings.seed)] * len(names)
         )
@@ -258,28 +257,6 @@ def _p_values(evidence: StudyEvidence, scored: Sequence[str]) -> dict[str, tuple
             )
         out |= {name: (p, q) for name, p, q in zip(names, found, holm(found), strict=True)}
     return out
-
-
-def _ratios(above: FloatArray, below: FloatArray, seed: int, n_resamples: int) -> list[Estimate]:
-    """sum(above) / sum(below) for each column of two arrays [raters, statistics], raters resampled."""
-    return _resampled(above, below, seed, n_resamples)[0]
-
-
-def _resampled(
-    above: FloatArray, below: FloatArray, seed: int, n_resamples: int, *, widening: FloatArray | float = 1.0
-) -> tuple[list[Estimate], FloatArray]:
-    """The same, and the resampled values [n_resamples, statistics], `widening` [statistics] times as far from the value."""
-    used = below.any(axis=1)
-    above, below = above[used], below[used]
-    draws = bootstrap_ratios(above, below, seed=seed, n_resamples=n_resamples)
-    totals = below.sum(axis=0)
-    values = np.divide(above.sum(axis=0), totals, out=np.full(len(totals), math.nan), where=totals != 0)
-    wide = np.broadcast_to(np.asarray(widening, dtype=np.float64), values.shape) > 1
-    draws[:, wide] = (values + widening * (draws - values))[:, wide]
-    estimates = [
-        estimate_from_draws(float(value), draws[:, j], n=len(above), unit="rater", seed=seed) for j, value in enumerate(values)
-    ]
-    return estimates, draws
 
 
 def _calibrations(evidence: StudyEvidence, losses: HeldOutLosses) -> list[Calibration]:

@@ -28,8 +28,14 @@ __all__ = [
     "HardRater",
     "Information",
     "InformationRow",
+    "ItemView",
+    "LanguageFindings",
+    "LanguageRow",
     "LevelShare",
+    "MatchingTest",
     "PolarisingItem",
+    "RaterView",
+    "SimulatedAgreement",
 ]
 
 RowKind = Literal["nothing", "attribute", "attributes", "examples", "clusters"]
@@ -216,6 +222,91 @@ class PolarisingItem:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LanguageRow:
+    """What the language model makes of one representation, on the ratings that it was asked about."""
+
+    representation: str
+    label: str
+    loss_nats: Estimate
+    """Recalibrated on other raters; where the model gave no answer, that of the options' shares."""
+    information_nats: Estimate
+    """Beyond what the same model says knowing nothing of the rater; undefined for that itself."""
+    kept: Estimate
+    """As a share of what the most past ratings tell the same model."""
+    n_unanswered: int
+    """Questions that got no answer: refused, malformed, no probability on any option, too long."""
+    n_left_out: int
+    """Past ratings that found no room in the model's window, over all questions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingTest:
+    """Two raters' predictions for an item: which belongs to whom? Of the two that differ most, where answers differ."""
+
+    accuracy: Estimate
+    """Over items; chance is .5."""
+    n_items: int
+    n_not_testable: int
+    """Items without two raters who answered differently."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedAgreement:
+    simulated: Estimate
+    """Probability that two draws from the predictions for two raters of an item are the same; mean over items."""
+    observed: Estimate
+    """Share of the same raters' pairs that answered alike."""
+    correlation: Estimate
+    """Of the two over items (Pearson)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaterView:
+    rater_id: str
+    text: str
+    """What the model was told."""
+    n_ratings: int
+    loss_nats: Estimate
+    loss_nothing_nats: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemView:
+    item_id: str
+    text: str
+    n_ratings: int
+    gain_nats: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageFindings:
+    """What knowing the rater tells a language model; `known` is what the views and tests below the rows are about."""
+
+    model: str
+    n_raters: int
+    n_ratings: int
+    n_without_text: int
+    """Raters who were left out, having no profile."""
+    rows: list[LanguageRow]
+    statistical: list[LanguageRow]
+    """The study's statistical models on the same ratings."""
+    known: str
+    known_label: str
+    epistemic_share: Estimate
+    """Of the loss of knowing nothing, what knowing this takes away: what differs between people, as far as it can be told. The
+    rest is aleatoric."""
+    matching: MatchingTest
+    agreement: SimulatedAgreement
+    calibrations: list[Calibration]
+    easiest: list[RaterView]
+    """Raters whom the model predicts better than knowing nothing by most."""
+    hardest: list[RaterView]
+    """Raters whom it predicts worse, or better by least."""
+    items: list[ItemView]
+    """Where knowing the rater tells most."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     data: DataSummary
     agreement: Agreement
@@ -226,6 +317,7 @@ class Findings:
     polarising_items: list[PolarisingItem]
     seed: int
     pluralign_version: str
+    language: LanguageFindings | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: NaN becomes null."""
@@ -257,5 +349,11 @@ def _from_plain(kind: Any, value: Any) -> Any:
         return Estimate.from_dict(value)
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return typing.cast("Any", kind)(**{f.name: _from_plain(hints[f.name], value[f.name]) for f in dataclasses.fields(kind)})
+        return typing.cast("Any", kind)(
+            **{
+                f.name: _from_plain(hints[f.name], value[f.name])
+                for f in dataclasses.fields(kind)
+                if f.name in value or f.default is dataclasses.MISSING
+            }
+        )
     return value

@@ -7,7 +7,7 @@ Each fold is a finished step of the run folder: a study that was killed goes on 
 again from the records without fitting anything.
 
 Source: Sorensen et al. 2025, Value Profiles (arXiv 2503.15484), sections 3 and 5; see `fold` for the departures.
-Still missing: value profiles written by language models.
+With a language model (`language_study`) its predictions of the same held-out ratings are records and findings of their own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pluralign.errors import DataError
 from pluralign.raters.attributes import CodedAttribute, code_attributes
 from pluralign.raters.contrasts import contrasts_for
 from pluralign.raters.describe import findings_of_study
+from pluralign.raters.describe_language import describe_language_study
 from pluralign.raters.evidence import StudyEvidence, StudySettings
 from pluralign.raters.features import ItemFeatures
 from pluralign.raters.findings import Findings
@@ -34,6 +35,7 @@ from pluralign.raters.fit_halves import differences_of_halves
 from pluralign.raters.fit_jackknife import deletion_groups
 from pluralign.raters.fold import FoldResult, FoldTask, Progress, evaluate_fold, example_counts, records_of
 from pluralign.raters.group_tables import GroupTable, group_tables_from_frame, group_tables_to_frame
+from pluralign.raters.language_study import LanguageStudy, ask_language_model
 from pluralign.ratings import Ratings
 from pluralign.ratings.splits import rater_folds, split_fit_eval
 from pluralign.runs import Run, RunConfig
@@ -52,6 +54,7 @@ def run_study(
     inputs: dict[str, str] | None = None,
     truth_nats: Callable[[], dict[str, float]] | None = None,
     true_groups: IntArray | None = None,
+    language: LanguageStudy | None = None,
     on_progress: Progress | None = None,
 ) -> Findings:
     """Study `ratings` into a run folder (records.parquet, results.json); the findings.
@@ -59,26 +62,34 @@ def run_study(
     `features` stand in for those of the items' texts (an embedding, say: `GivenFeatures`).
     `inputs` are the files the ratings came from (their contents are part of the run's identity). For simulated people,
     `truth_nats` computes the true information of each representation and `true_groups` [raters] are the planted groups.
+    With `language`, a language model is asked about some of the same ratings (language.parquet).
     Raises DataError when there is nothing to study: fewer than 8 raters with 4 ratings each.
     """
     settings = settings or StudySettings()
     tell = on_progress or (lambda what, done, total: None)
     check_can_be_studied(ratings)
     of_items = {} if features is None else {"features": _features_fingerprint(features, ratings)}
-    arguments = {**asdict(settings), "ratings": _fingerprint(ratings), **of_items}
+    of_model = {} if language is None else {"language": language.arguments()}
+    arguments = {**asdict(settings), "ratings": _fingerprint(ratings), **of_items, **of_model}
     with Run.open(folder, RunConfig(command="study", arguments=arguments, seed=settings.seed, inputs=inputs or {})) as run:
 
         def described() -> dict[str, Any]:
             evidence = evaluate_folds(ratings, settings, features=features, run=run, on_progress=on_progress)
-            run.write_records(_with_ids(evidence))
+            run.write_records(_with_ids(ratings, evidence.records))
             truth = run.step("truth", truth_nats) if truth_nats else {}
+            asked = None if language is None else ask_language_model(ratings, language, run, seed=settings.seed, tell=tell)
             tell("describing", 0, 1)
-            return findings_of_study(evidence, truth_nats=truth, true_groups=true_groups).to_dict()
+            found = findings_of_study(evidence, truth_nats=truth, true_groups=true_groups)
+            if language is not None and asked is not None:
+                run.write_table("language.parquet", _with_ids(ratings, asked.records))
+                found = replace(found, language=describe_language_study(ratings, asked, language, evidence))
+            return found.to_dict()
 
         # another version may describe the same folds in another way, so its findings are a step of their own
         results = run.step(f"findings-{__version__}", described)
         if not (run.folder / "records.parquet").exists():
-            run.write_records(_with_ids(evaluate_folds(ratings, settings, features=features, run=run, on_progress=on_progress)))
+            evidence = evaluate_folds(ratings, settings, features=features, run=run, on_progress=on_progress)
+            run.write_records(_with_ids(ratings, evidence.records))
         run.write_results(results)
     return Findings.from_dict(results)
 
@@ -229,17 +240,16 @@ def _features_fingerprint(features: ItemFeatures, ratings: Ratings) -> str:
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
-def _with_ids(evidence: StudyEvidence) -> pl.DataFrame:
+def _with_ids(ratings: Ratings, records: pl.DataFrame) -> pl.DataFrame:
     """The records as they are published: ids and options instead of positions."""
-    ratings, records = evidence.ratings, evidence.records
+    positions = ("item_index", "rater_index", "rating_index")
+    own = [name for name in records.columns if name not in positions]
     return records.select(
-        "seed",
-        "fold",
+        *(name for name in own if name in ("seed", "fold")),
         pl.Series("item_id", ratings.items["item_id"].gather(records["item_index"]), dtype=pl.String),
         pl.Series("rater_id", ratings.raters["rater_id"].gather(records["rater_index"]), dtype=pl.String),
         pl.Series("rating", pl.Series(ratings.scale.options, dtype=pl.String).gather(records["rating_index"])),
-        "representation",
-        "probabilities",
+        *(name for name in own if name not in ("seed", "fold")),
     )
 
 

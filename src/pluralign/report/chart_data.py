@@ -15,6 +15,7 @@ from pluralign.raters.findings import (
     HardRater,
     Information,
     InformationRow,
+    LanguageFindings,
 )
 from pluralign.report.formatting import NO_VALUE, count, estimate_text, number, percent, shorten
 from pluralign.report.palette import ink_on, option_colours
@@ -33,6 +34,7 @@ __all__ = [
     "hard_rater_rows",
     "has_values",
     "information_rows",
+    "language_rows",
     "option_share_rows",
     "pair_rows",
     "reliability_points",
@@ -148,6 +150,17 @@ def information_rows(information: Information) -> list[DotRow]:
 def _information_row(row: InformationRow) -> DotRow:
     drawn = dot_row(row.label, row.information_nats, mark=row.truth_nats)
     return drawn if drawn.value is None else replace(drawn, joint_low=row.joint_low, joint_high=row.joint_high)
+
+
+def language_rows(found: LanguageFindings) -> list[DotRow]:
+    """What each thing tells the language model, and the statistical models on the same ratings."""
+    rows: list[DotRow] = []
+    for heading, members in ((found.model, found.rows), ("statistical models", found.statistical)):
+        told = [row for row in members if row.representation != "nothing"]
+        if told:
+            rows.append(DotRow(label=shorten(heading, LABEL_LENGTH), heading=True))
+            rows.extend(dot_row(row.label, row.information_nats) for row in told)
+    return rows
 
 
 def pair_rows(agreement: Agreement) -> list[DotRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pluralign.raters.findings import Calibration, Clustering, DistinctItem, Findings, PolarisingItem
@@ -48,6 +48,8 @@ class Pictures:
     reliability: list[str | None]
     raters: str | None
     polarising: list[str]
+    language: str | None = None
+    language_reliability: list[str | None] = field(default_factory=list)
 
 
 def draw_pictures(findings: Findings) -> Pictures:
@@ -75,6 +77,11 @@ def draw_pictures(findings: Findings) -> Pictures:
         reliability=[_reliability(i, calibration) for i, calibration in enumerate(findings.calibrations)],
         raters=_dots("raters", rows_of.hard_rater_rows(findings.hardest_raters), loss, "Loss of the hardest raters"),
         polarising=[_polarising(i, item, colours, findings.data.options) for i, item in enumerate(findings.polarising_items)],
+        language=_language(findings, nats),
+        language_reliability=[
+            _reliability(i, one, "language-")
+            for i, one in enumerate(findings.language.calibrations if findings.language else [])
+        ],
     )
 
 
@@ -150,14 +157,20 @@ def _template(rows: tuple[str, ...], frame: Frame, n_options: int) -> dict[str, 
     return specification(charts.stacked_chart(rows, frame, gap))
 
 
-def _reliability(index: int, calibration: Calibration) -> str | None:
+def _language(findings: Findings, axis: Axis) -> str | None:
+    if findings.language is None:
+        return None
+    return _dots("language", rows_of.language_rows(findings.language), axis, "What a language model gains from what it is told")
+
+
+def _reliability(index: int, calibration: Calibration, prefix: str = "") -> str | None:
     points = rows_of.reliability_points(calibration)
     if not points:
         return None
     spoken = [f"predicted {percent(p.predicted)}, observed {percent(p.observed)}" for p in points]
     label = _describe(f"Calibration with {shorten(calibration.label, 60)} known", spoken)
     chart = specification(charts.reliability_chart(points, SQUARE))
-    return inline_svg(chart, name=f"reliability-{index}", label=label, css_class="square")
+    return inline_svg(chart, name=f"{prefix}reliability-{index}", label=label, css_class="square")
 
 
 def _spoken(rows: list[BarRow]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pluralign.errors import UsageError
 from pluralign.raters.findings import Findings
-from pluralign.report import formatting, sentences
+from pluralign.report import formatting, language_words, sentences
 from pluralign.report.figures import draw_pictures
 from pluralign.report.palette import N_DISTINCT, option_colours
 
@@ -55,6 +55,7 @@ def study_page(findings: Findings) -> str:
             f=shown,
             pictures=draw_pictures(shown),
             say=sentences,
+            words=language_words,
             legend=legend(shown.data.options, ordered=shown.data.scale_kind != "nominal"),
             colours_repeat=shown.data.scale_kind == "nominal" and len(shown.data.options) > N_DISTINCT,
             compact_above=COMPACT_ABOVE,
