@@ -20,6 +20,7 @@ from pluralign.progress import Tell
 from pluralign.runs import Run
 from pluralign.scoring.job import Asked, Questions, as_questions, opened_model, run_config, run_parts
 from pluralign.scoring.totals import Prices, Totals
+from pluralign.scoring.units import Engine
 
 __all__ = ["Samples", "questions_to_sample", "sample"]
 
@@ -74,6 +75,7 @@ def sample(
     cache: ResponseCache | None = None,
     limit: int | None = None,
     prices: Prices | None = None,
+    engine: Engine | None = None,
     on_progress: Tell | None = None,
 ) -> Samples:
     """Draw outputs into the run folder `out`: records.parquet, a row a sample, and results.json.
@@ -91,8 +93,9 @@ def sample(
             run,
             questions,
             opened,
-            lambda asked: _records(opened, asked, drawing),
+            lambda model, asked: _records(model, asked, drawing),
             requests_each=drawing.n,
+            engine=engine,
             tell=on_progress,
         )
         run.write_records(records)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from pluralign.models.cache import ResponseCache
 from pluralign.models.queries import AskedAt, queries_of, scored_examples
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.totals import Totals, rate
+from pluralign.scoring.totals import Totals
+from pluralign.scoring.units import Engine, Unit, run_part, run_units
 
 __all__ = [
     "Asked",
@@ -160,58 +161,27 @@ def run_parts(
     run: Run,
     questions: Questions,
     model: LanguageModel,
-    compute: Callable[[Sequence[Asked]], pl.DataFrame],
+    compute: Callable[[LanguageModel, Sequence[Asked]], pl.DataFrame],
     *,
     requests_each: int = 1,
+    engine: Engine | None = None,
     tell: Tell | None = None,
 ) -> tuple[pl.DataFrame, Totals]:
     """The records of all questions in their order, each part computed once however often the run is started."""
-    asked, tables, totals, here = questions.asked, [], Totals(), Totals()
-    parts, done = _parts(asked, requests_each), 0
-    for number, (start, stop) in enumerate(parts):
-        if tell is not None:
-            tell(f"asking {model.name}", done, len(asked), rate(here))
-        tables.append(_part(run, f"part-{number:05d}", asked[start:stop], model, compute, questions.file))
-        measured = tables[-1][1]
-        totals += measured
-        here += measured if tables[-1][2] else Totals()
-        done = stop
-    if tell is not None:
-        tell(f"asking {model.name}", done, len(asked), rate(here))
-    return pl.concat([table for table, *_ in tables]), totals
+    asked, file = questions.asked, questions.file
+    units = [
+        Unit(f"part-{number:05d}", functools.partial(_part, compute, asked[start:stop], file), stop - start)
+        for number, (start, stop) in enumerate(_parts(asked, requests_each))
+    ]
+    found = run_units(run, units, model, engine=engine, tell=tell)
+    return pl.concat([one.table for one in found]), sum((one.totals for one in found), Totals())
 
 
 def _part(
-    run: Run,
-    name: str,
-    asked: Sequence[Asked],
-    model: LanguageModel,
-    compute: Callable[[Sequence[Asked]], pl.DataFrame],
-    file: Path,
-) -> tuple[pl.DataFrame, Totals, bool]:
-    def work() -> pl.DataFrame:
-        with _located(file, asked):
-            return compute(asked)
-
-    return run_part(run, name, model, work)
-
-
-def run_part(
-    run: Run, name: str, model: LanguageModel, compute: Callable[[], pl.DataFrame]
-) -> tuple[pl.DataFrame, Totals, bool]:
-    """Records of a part, what it took (unknown if the run was killed right behind it), and whether that was now."""
-    measured: Totals | None = None
-
-    def work() -> pl.DataFrame:
-        nonlocal measured
-        before, start = dataclasses.replace(model.usage), time.perf_counter()
-        table = compute()
-        measured = Totals(model.usage - before, time.perf_counter() - start)
-        return table
-
-    table = run.step_table(name, work)
-    kept = run.step(f"{name}.usage", lambda: None if measured is None else measured.to_step())
-    return table, Totals.from_step(kept), measured is not None
+    compute: Callable[[LanguageModel, Sequence[Asked]], pl.DataFrame], asked: Sequence[Asked], file: Path, model: LanguageModel
+) -> pl.DataFrame:
+    with _located(file, asked):
+        return compute(model, asked)
 
 
 @contextlib.contextmanager

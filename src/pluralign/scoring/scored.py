@@ -22,6 +22,7 @@ from pluralign.runs import Run
 from pluralign.scoring.job import Asked, Questions, as_questions, opened_model, run_config, run_parts, whole_episodes
 from pluralign.scoring.losses import LossRow, LossTable, loss_rows
 from pluralign.scoring.totals import Prices, Totals
+from pluralign.scoring.units import Engine
 
 __all__ = ["Ask", "Scores", "questions_to_score", "score"]
 
@@ -100,23 +101,25 @@ def score(
     limit: int | None = None,
     prices: Prices | None = None,
     seed: int = 0,
+    engine: Engine | None = None,
     on_progress: Tell | None = None,
 ) -> Scores:
     """Score a file of episodes into the run folder `out`: records.parquet and results.json.
 
     `ask` "outputs" gives a row for every scored output: all of them, or with `at` "last" only each episode's last. "options"
     gives a row for every option of the last output, or with `at` "all" of every scored output in turn. `limit` keeps the
-    first so many episodes; `seed` is the bootstrap's. Started again with the same arguments it goes on where it stopped.
+    first so many episodes; `seed` is the bootstrap's. An `engine` asks the model elsewhere, with the same
+    records. Started again with the same arguments it goes on where it stopped.
     """
     questions, at = questions_to_score(file, ask=ask, at=at, limit=limit)
     opened = opened_model(model, settings, cache)
     config = run_config("score", questions, opened, settings, {"ask": ask, "at": at, "limit": limit}, seed=seed)
 
-    def compute(asked: Sequence[Asked]) -> pl.DataFrame:
-        return _output_records(opened, asked, at) if ask == "outputs" else _option_records(opened, asked)
+    def compute(model: LanguageModel, asked: Sequence[Asked]) -> pl.DataFrame:
+        return _output_records(model, asked, at) if ask == "outputs" else _option_records(model, asked)
 
     with Run.open(out, config) as run:
-        records, totals = run_parts(run, questions, opened, compute, tell=on_progress)
+        records, totals = run_parts(run, questions, opened, compute, engine=engine, tell=on_progress)
         run.write_records(records)
         found = _scores(records, questions, opened.name, ask, at, totals, prices, seed)
         run.write_results(found.to_dict())
