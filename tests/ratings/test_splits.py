@@ -12,6 +12,7 @@ from pluralign.ratings import Ratings, Scale
 from pluralign.ratings.simulate import Population, simulate
 from pluralign.ratings.splits import (
     FitEvalSplit,
+    item_folds,
     rater_folds,
     split_fit_eval,
     split_items,
@@ -177,6 +178,17 @@ def test_a_rater_without_ratings_has_no_fold(uneven: Ratings) -> None:
     folds = rater_folds(part, seed=0)
     assert folds[3] == -1
     assert sorted(np.bincount(np.delete(folds, 3)).tolist()) == [5, 5]
+
+
+def test_items_fall_into_folds_likewise(ratings: Ratings) -> None:
+    folds = item_folds(ratings, n_folds=3, seed=0)
+    sizes = np.bincount(folds)
+    assert sizes.sum() == ratings.n_items
+    assert sizes.max() - sizes.min() <= 1
+    part = ratings.take(ratings.item_index != 2)
+    assert item_folds(part, n_folds=3, seed=0)[2] == -1
+    with pytest.raises(UsageError, match="number of items with ratings"):
+        item_folds(ratings, n_folds=1, seed=0)
 
 
 def test_refusals(uneven: Ratings) -> None:
