@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pluralign.errors import ModelError
-from pluralign.web.shapes import Bearing, Predicted, PredictionAnswer, PredictionRequest, Surfaced
+from pluralign.web.backend import Rater
+from pluralign.web.shapes import (
+    Bearing,
+    Change,
+    Comparison,
+    Predicted,
+    PredictionAnswer,
+    PredictionRequest,
+    SituationPair,
+    Surfaced,
+)
 
 NOTICE = "These are suggestions of a made-up model, not a verdict."
-
-
-@dataclass(frozen=True)
-class Person:
-    rater_id: str
-    profile: str
 
 
 @dataclass
@@ -25,13 +29,24 @@ class MadeUpBackend:
     model_name: str = "made-up"
     notice: str = NOTICE
     examples: Sequence[str] = ("Biking to work instead of driving.", "Lying to a friend.")
-    raters: Sequence[Person] = (Person("r1", "Honesty."), Person("<b>r2</b>", ""))
+    raters: Sequence[Rater] = (Rater("r1", "Honesty."), Rater("<b>r2</b>", ""))
     calls: list[int] = field(default_factory=list)
 
     def surface(self, situations: Sequence[str]) -> list[Surfaced]:
         time.sleep(self.seconds)
         self.calls.append(len(situations))
         return [self._one(situation) for situation in situations]
+
+    def compare(self, pairs: Sequence[SituationPair]) -> list[Comparison]:
+        self.calls.append(len(pairs))
+        return [self._pair(pair) for pair in pairs]
+
+    def _pair(self, pair: SituationPair) -> Comparison:
+        first, second = self._one(pair.situation), self._one(pair.other)
+        a, b = first.considerations[0], second.considerations[0]
+        flips = Change(vrd="Value", text="Care", change="flips" if a.label != b.label else "stays", before=a, after=b)
+        rest = [Change(vrd=one.vrd, text=one.text, change="leaves", before=one, after=None) for one in first.considerations[1:]]
+        return Comparison(situation=first, other=second, changes=[flips, *rest])
 
     def predict(self, asked: Sequence[PredictionRequest]) -> list[PredictionAnswer]:
         time.sleep(self.seconds)

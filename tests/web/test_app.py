@@ -182,7 +182,7 @@ def test_a_body_may_not_be_large(client: TestClient) -> None:
 def test_a_model_that_fails_is_a_stated_error(client: TestClient) -> None:
     found = client.post("/api/values", json={"situation": "fail"})
     assert found.status_code == 502
-    assert "fell over" in found.json()["detail"]
+    assert "fell over" in found.json()["detail"][0]["msg"]
     page = client.get("/", params={"situation": "fail"})
     assert page.status_code == 502
     assert "&lt;oops&gt;" in page.text

@@ -62,7 +62,7 @@ def test_typing_comparing_and_reading_the_bars(page: Page, address: str) -> None
     page.get_by_role("button", name="Show").click()
     page.get_by_text("flips").wait_for()
     assert page.locator("tr.flips .bar").count() == 4
-    assert page.locator("tr.leaves .nothing").inner_text() == "not there"
+    assert page.locator("tr.leaves .nothing").inner_text() == "no answer"
     assert NOTICE in page.inner_text("footer")
 
 

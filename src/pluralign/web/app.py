@@ -12,12 +12,12 @@ styles. Questions go through one bounded queue (`work`): beyond it the answer is
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pluralign import __version__
-from pluralign.errors import MissingExtraError, PluralignError
+from pluralign.errors import DataError, MissingExtraError, PluralignError, UsageError
 from pluralign.report.formatting import number, percent, shorten
 from pluralign.report.palette import option_colours
 from pluralign.web.backend import Backend
@@ -26,6 +26,7 @@ from pluralign.web.reports import reports_in
 from pluralign.web.shapes import (
     MOST_PROFILE,
     MOST_SITUATION,
+    Change,
     Comparison,
     Health,
     PredictionAnswer,
@@ -36,7 +37,7 @@ from pluralign.web.shapes import (
     Surfaced,
     clean_text,
 )
-from pluralign.web.views import changes_between, segments
+from pluralign.web.views import segments
 from pluralign.web.work import Busy, Worker
 
 if TYPE_CHECKING:
@@ -78,7 +79,12 @@ def explorer(
     than `hosts` are refused, so that a page elsewhere cannot reach it under a name of its own."""
 
     def answered(kind: str, questions: Sequence[Any]) -> Sequence[Any]:
-        return backend.surface(questions) if kind == "surface" else backend.predict(questions)
+        ask: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
+            "surface": backend.surface,
+            "compare": backend.compare,
+            "predict": backend.predict,
+        }
+        return ask[kind](questions)
 
     worker = Worker(answered, most_waiting=most_waiting, most_at_once=most_at_once)
 
@@ -122,9 +128,10 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(PluralignError)
     async def stated(request: Request, error: PluralignError) -> Response:
+        status = 422 if isinstance(error, (DataError, UsageError)) else 502  # what was asked, or who was
         if _wants_page(request):
-            return HTMLResponse(_page("problem.html.j2", request, problem=str(error)), status_code=502)
-        return JSONResponse({"detail": str(error)}, status_code=502)
+            return HTMLResponse(_page("problem.html.j2", request, problem=str(error)), status_code=status)
+        return JSONResponse({"detail": [{"loc": ["body"], "msg": str(error), "type": "stated"}]}, status_code=status)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -157,8 +164,8 @@ def _add_interface(app: FastAPI, worker: Worker, backend: Backend, measures: Mea
     @app.post("/api/values/compare", responses=_BUSY)
     async def compare(asked: SituationPair) -> Comparison:
         """Two versions of a situation: what enters, leaves or flips."""
-        first, second = map(_surfaced, await worker.ask("surface", asked.situation, asked.other))
-        return Comparison(situation=first, other=second, changes=changes_between(first, second))
+        (found,) = await worker.ask("compare", asked)
+        return _compared(found)
 
     @app.post("/api/profiles/predict", responses=_BUSY)
     async def predict(asked: PredictionRequest) -> PredictionAnswer:
@@ -182,6 +189,11 @@ def _surfaced(found: Any) -> Surfaced:
     return found
 
 
+def _compared(found: Any) -> Comparison:
+    assert isinstance(found, Comparison)
+    return found
+
+
 def _predicted(found: Any) -> PredictionAnswer:
     assert isinstance(found, PredictionAnswer)
     return found
@@ -194,9 +206,13 @@ def _add_pages(app: FastAPI, worker: Worker, backend: Backend, runs: Path | None
     @app.get("/", include_in_schema=False)
     async def values_page(request: Request, situation: _Text = "", other: _Text = "") -> HTMLResponse:
         first, second = _checked("situation", situation), _checked("other", other)
-        asked = [text for text in (first, second) if text]
-        found = [_surfaced(one) for one in await worker.ask("surface", *asked)] if asked else []
-        changes = changes_between(*found) if len(found) == 2 else []
+        found: list[Surfaced] = []
+        changes: list[Change] = []
+        if first and second:
+            (compared,) = map(_compared, await worker.ask("compare", SituationPair(situation=first, other=second)))
+            found, changes = [compared.situation, compared.other], compared.changes
+        elif first or second:
+            found = [_surfaced(one) for one in await worker.ask("surface", first or second)]
         text = _page(
             "values.html.j2", request, situation=first, other=second, found=found, changes=changes, most=MOST_SITUATION
         )

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from pluralign.web.shapes import PredictionAnswer, PredictionRequest, Surfaced
+from pluralign.web.shapes import Comparison, PredictionAnswer, PredictionRequest, SituationPair, Surfaced
 
 __all__ = ["Backend", "Rater"]
 
 
-class Rater(Protocol):
+@dataclass(frozen=True, slots=True)
+class Rater:
     """Somebody whose profile can be edited."""
 
-    @property
-    def rater_id(self) -> str: ...
-
-    @property
-    def profile(self) -> str: ...
+    rater_id: str
+    profile: str
 
 
 class Backend(Protocol):
@@ -32,6 +31,10 @@ class Backend(Protocol):
 
     def surface(self, situations: Sequence[str]) -> Sequence[Surfaced]:
         """Of each situation its values, rights and duties."""
+        ...
+
+    def compare(self, pairs: Sequence[SituationPair]) -> Sequence[Comparison]:
+        """Of each pair of versions what changes, that first."""
         ...
 
     def predict(self, asked: Sequence[PredictionRequest]) -> Sequence[PredictionAnswer]:

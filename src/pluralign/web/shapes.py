@@ -103,8 +103,8 @@ class Surfaced(BaseModel):
 class Change(BaseModel):
     vrd: Literal["Value", "Right", "Duty"]
     text: str
-    change: Literal["enters", "leaves", "flips", "stays"]
-    before: Bearing | None
+    change: Literal["enters", "leaves", "flips", "stays", "unknown"]
+    before: Bearing | None = Field(description="In the first version; null where the model gave no answer")
     after: Bearing | None
 
 
