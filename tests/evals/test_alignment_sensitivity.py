@@ -17,7 +17,8 @@ from pluralign.evals.alignment import ALIGNMENT
 from pluralign.evals.alignment_questions import Question
 from pluralign.evals.alignment_records import query_of
 from pluralign.evals.kinds import Setting
-from pluralign.evals.sensitivity import averaged, compare_elicitations, sensitivity_findings, sensitivity_items
+from pluralign.evals.sensitivity import averaged, sensitivity_findings, sensitivity_items
+from pluralign.evals.sensitivity_elicitations import compare_elicitations
 from pluralign.evals.sensitivity_variants import AS_IS, WORDINGS, in_other_orders, in_other_wordings
 from pluralign.models import Query, ScriptedModel
 from pluralign.suite.evaluation import Target

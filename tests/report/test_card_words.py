@@ -54,6 +54,19 @@ SENTENCES = [
     ),
     (js(metric="loss_nats", value=0.4), "Predicts worse than guessing."),
     (
+        js(metric="wording_sensitivity", floor=None, ceiling=None),
+        "Between two wordings of a question 12% of its answers change, in the mean.",
+    ),
+    (
+        js(metric="order_sensitivity", floor=None, ceiling=floor(0.05, "drawing anew")),
+        "Between two orders of a question's options 12% of its answers change, in the mean; drawing anew alone changes 5%.",
+    ),
+    (
+        js(metric="elicitation_sensitivity", floor=None, ceiling=floor(0.11, "drawing anew")),
+        "Between two ways of having a distribution 12% of its answers change, in the mean: not more than drawing anew alone, "
+        "as far as can be told.",
+    ),
+    (
         js(metric="accuracy", better="higher", value=0.6, floor=floor(0.3), ceiling=floor(0.9)),
         "Better than guessing, short of guessing.",
     ),

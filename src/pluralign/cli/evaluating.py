@@ -40,8 +40,10 @@ def evaluate(
     model
         hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded or scripted.
     tasks
-        Names of evaluations (steerability, alignment, coverage) or of tasks, or files: episodes:FILE, ratings:FILE,
-        overton:FILE, jury:FILE, tradeoff:FILE. Default: all tasks whose data are here.
+        Names of evaluations (steerability, alignment, coverage, sensitivity, elicitation, verbalized-coverage) or of tasks;
+        EVALUATION/TASK for the last three, which ask others' tasks again; or files: episodes:FILE, ratings:FILE,
+        sensitivity/ratings:FILE, overton:FILE, jury:FILE, tradeoff:FILE. Default: all tasks whose data are here, without
+        elicitation and verbalized-coverage.
     data_dir
         Folder with one folder for each source that has files; what the hub has is fetched without it.
     most_k

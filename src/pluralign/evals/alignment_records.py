@@ -28,7 +28,7 @@ from pluralign.evals.answers import option_answers
 from pluralign.models import LanguageModel, OptionLogprobs, Query
 from pluralign.models.protocol import renormalised
 
-__all__ = ["RECORD_SCHEMA", "Block", "Rows", "asked_records", "checked_records", "query_of", "rows_of"]
+__all__ = ["RECORD_SCHEMA", "Block", "Rows", "answered_records", "asked_records", "checked_records", "query_of", "rows_of"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -86,6 +86,11 @@ def asked_records(questions: Sequence[Question], model: LanguageModel) -> pl.Dat
     ways = {answer.elicitation for answer in answers if answer.outcome == "ok"}
     if len(ways) == 1:  # a failure does not always say how it was asked; a model asks in one way
         answers = [replace(answer, elicitation=next(iter(ways))) for answer in answers]
+    return answered_records(questions, answers, model)
+
+
+def answered_records(questions: Sequence[Question], answers: Sequence[OptionLogprobs], model: LanguageModel) -> pl.DataFrame:
+    """A record of each question and its answer. Raises ModelError for an "ok" answer that is not a number."""
     rows = [_record(question, answer, model) for question, answer in zip(questions, answers, strict=True)]
     return pl.DataFrame(rows, schema=RECORD_SCHEMA, orient="row")
 

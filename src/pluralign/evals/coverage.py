@@ -7,7 +7,8 @@
 Generations are independent draws at temperature 1 without truncation. An output ends where the model ends it, or at its first
 line break, since every valid output is one line; what stands behind it is left out, and the record says so. A generation that
 reaches the task's token limit before that is unfinished, an outcome of its own: it is in the denominator of validity, and never
-valid. Refused and malformed ones are too; where no reply came at all, the generation is left out and counted.
+valid. Refused and malformed ones are too; where no reply came at all, or none could since the prompt is too long for the model,
+the generation is left out and counted.
 
     validity         valid / N                         yield           different valid ones among N
     diversity        different valid / valid           covered_share   different valid / size of the closed set
@@ -32,7 +33,8 @@ from typing import Any, Literal, get_args
 import polars as pl
 
 from pluralign.episodes import Episode, Example
-from pluralign.errors import UsageError, nearest_name
+from pluralign.errors import DataError, UsageError, nearest_name
+from pluralign.evals.answers import is_too_long
 from pluralign.evals.coverage_findings import Counting, coverage_findings, coverage_items
 from pluralign.evals.findings import Finding
 from pluralign.evals.kinds import Material, Setting
@@ -125,9 +127,14 @@ class CoverageEvaluation:
         return coverage_findings(records, self.counting, seed=seed)
 
     def _generations(self, model: LanguageModel, query: Query, settings: SamplingSettings) -> list[Generation]:
-        if self.verbalize is not None:
-            return verbalized_generations(model, [query], settings, k=self.verbalize)[0]
-        return [generation_of(sample) for sample in model.sample([query], settings)[0]]
+        try:
+            if self.verbalize is not None:
+                return verbalized_generations(model, [query], settings, k=self.verbalize)[0]
+            return [generation_of(sample) for sample in model.sample([query], settings)[0]]
+        except DataError as error:
+            if not is_too_long(error):
+                raise
+            return [Generation("", "failed", "failed", detail=str(error))] * settings.n
 
 
 def _question(task: CoverageTask, made: Coverage, prompt: PromptKind, n: int) -> CoverageQuestion:
@@ -166,7 +173,9 @@ def _row(question: CoverageQuestion, number: int, generation: Generation) -> dic
 
 COVERAGE = CoverageEvaluation()
 VERBALIZED_COVERAGE = CoverageEvaluation(
-    name="verbalized_coverage",
-    about="the same where a reply lists outputs with probabilities, of which one is drawn",
+    name="verbalized-coverage",
+    about="the same where each reply lists outputs with probabilities, of which one is drawn",
     verbalize=5,
 )
+"""A baseline without training: see `verbalized`. Not asked unless it is named: every output takes a reply of five, and a model
+that was not tuned to instructions writes no such reply."""

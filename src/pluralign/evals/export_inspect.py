@@ -5,6 +5,7 @@
     people, law  -> target      alignment: the shares, as JSON by option; steerability: the output that was scored
     answer       -> output      alignment: probabilities by option, as JSON; steerability: log-probability; coverage: the text
     outcome      -> stop reason refusal: content_filter, unfinished: max_tokens; failed: the sample has an error
+    variant      -> metadata    sensitivity: a sample shows the question as it is, its variant says how it was asked; so epochs
     measures     -> scores      one a measure; a value that is undefined is an unscored one, and says why
     findings     -> results     a score for each measure, with a metric for all of it and one for each group
     the rest     -> metadata    of the sample, the metric, the log
@@ -24,13 +25,16 @@ import math
 import os
 import re
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pluralign.errors import MissingExtraError
+from pluralign.evals.export_inspect_file import write_log
 from pluralign.evals.export_run import (
+    OF_OPTIONS,
     ReadRun,
     RunTask,
     coverage_requests,
@@ -68,7 +72,7 @@ def to_inspect(run: Path, folder: Path) -> list[Path]:
     `evaluate`, MissingExtraError without Inspect.
     """
     try:
-        from inspect_ai.log import write_eval_log
+        import inspect_ai.log  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError("inspect-ai", extra="inspect") from error
     found = read_run(run)
@@ -76,9 +80,9 @@ def to_inspect(run: Path, folder: Path) -> list[Path]:
     paths = []
     with tempfile.TemporaryDirectory(prefix=".pluralign-", dir=folder) as unfinished:
         for number, task in enumerate(found.tasks):
-            log = _log(found, task)
-            path = folder / _file_name(log)
-            write_eval_log(log, written := Path(unfinished) / f"{number}.eval")
+            header = _header(found, task)
+            path = folder / _file_name(header)
+            write_log(header, _samples(found, task), written := Path(unfinished) / f"{number}.eval")
             os.replace(written, path)
             paths.append(path)
     return paths
@@ -90,14 +94,14 @@ def _file_name(log: EvalLog) -> str:
     return f"{when}_{safe_name(log.eval.task).replace('_', '-')}_{log.eval.task_id}.eval"
 
 
-def _log(run: ReadRun, task: RunTask) -> EvalLog:
+def _header(run: ReadRun, task: RunTask) -> EvalLog:
+    """The log without its samples."""
     from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalResults, EvalSpec, EvalStats
 
-    samples = list(_samples(run, task))
+    items, outcomes = Counter(task.rows["item"]), Counter(task.rows["outcome"])
     started = str(run.config["started"])
     this_run = f"{run.evaluated.model} {started}"
     digest = _digest(f"{this_run} {task.name}")
-    n_failed = sum(sample.error is not None for sample in samples)
     return EvalLog(
         status="success",
         eval=EvalSpec(
@@ -106,24 +110,23 @@ def _log(run: ReadRun, task: RunTask) -> EvalLog:
             task_id=digest,
             eval_id=digest,
             run_id=_digest(this_run),
-            dataset=EvalDataset(name=task.task, samples=len(samples), sample_ids=list(dict.fromkeys(s.id for s in samples))),
+            dataset=EvalDataset(name=task.task, samples=task.rows.height, sample_ids=[_sample_id(item) for item in items]),
             model=run.evaluated.model,
-            config=EvalConfig(epochs=max((sample.epoch for sample in samples), default=1)),
+            config=EvalConfig(epochs=max(items.values(), default=1)),
             packages={"pluralign": str(run.config["pluralign_version"])},
             metadata={"evaluation": task.evaluation, "task": task.task, **run.about},
         ),
         results=EvalResults(
-            total_samples=len(samples),
-            completed_samples=len(samples) - n_failed,
+            total_samples=task.rows.height,
+            completed_samples=task.rows.height - outcomes["failed"],
             scores=list(_results(task.findings)),
             metadata={
-                "outcomes": dict(Counter(record["outcome"] for record in task.records)),
+                "outcomes": {name: n for name, n in outcomes.items() if n},
                 "of_several_tasks": [plain(one.to_dict()) for one in task.of_several],
                 "items_without_a_sample": plain(task.unmatched),
             },
         ),
         stats=EvalStats(started_at=started, completed_at=started),
-        samples=samples,
     )
 
 
@@ -158,18 +161,18 @@ def _samples(run: ReadRun, task: RunTask) -> Iterator[EvalSample]:
     from inspect_ai.log import EvalError, EvalSample
 
     requests = coverage_requests(task.task, run.config) if task.evaluation == "coverage" else {}
-    so_far: dict[str, list[Mapping[str, Any]]] = {}
+    so_far: dict[str, _Earlier] = {}
     times: Counter[str] = Counter()
     for record in task.records:
         item = str(record["item"])
         times[item] += 1
-        earlier = so_far.setdefault(record["sequence"], []) if "sequence" in record else []
+        earlier = so_far.setdefault(record["sequence"], _Earlier()) if "sequence" in record else _Earlier()
         asked = _messages(task, record, earlier, requests)
-        earlier.append(record)
+        earlier.add(record)
         output = _output(run.evaluated.model, task.evaluation, record)
         detail = str(record["detail"] or "no reply")
         yield EvalSample(
-            id=item if _PLAIN_ID.fullmatch(item) and len(item) <= 120 else safe_name(item),
+            id=_sample_id(item),
             epoch=times[item],
             input=asked,
             choices=record.get("options"),
@@ -182,17 +185,31 @@ def _samples(run: ReadRun, task: RunTask) -> Iterator[EvalSample]:
         )
 
 
-def _messages(
-    task: RunTask, record: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], requests: Requests
-) -> list[ChatMessage]:
+def _sample_id(item: str) -> str:
+    return item if _PLAIN_ID.fullmatch(item) and len(item) <= 120 else safe_name(item)
+
+
+@dataclass(slots=True)
+class _Earlier:
+    """Records of one sequence so far: how many, and the last of them."""
+
+    n: int = 0
+    last: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=MOST_SHOWN))
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        self.n += 1
+        self.last.append(record)
+
+
+def _messages(task: RunTask, record: Mapping[str, Any], earlier: _Earlier, requests: Requests) -> list[ChatMessage]:
     from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
     description, examples = requests.get(str(record.get("prompt")), (record.get("description"), ()))
     found: list[ChatMessage] = [] if description is None else [ChatMessageSystem(content=description)]
     found += [ChatMessageAssistant(content=text) for text in examples]
-    if len(earlier) > MOST_SHOWN:
-        found.append(ChatMessageSystem(content=f"[earlier outputs, not shown here: {len(earlier) - MOST_SHOWN}]"))
-    for one in earlier[-MOST_SHOWN:]:
+    if earlier.n > len(earlier.last):
+        found.append(ChatMessageSystem(content=f"[earlier outputs, not shown here: {earlier.n - len(earlier.last)}]"))
+    for one in earlier.last:
         found += [] if one.get("input") is None else [ChatMessageUser(content=one["input"])]
         found.append(ChatMessageAssistant(content=one["output"]))
     if record.get("input") is not None:
@@ -201,14 +218,14 @@ def _messages(
 
 
 def _target(evaluation: str, record: Mapping[str, Any]) -> str:
-    if evaluation == "alignment":
+    if evaluation in OF_OPTIONS:
         return shares_text(record["options"], record["shares"])
     return str(record["output"]) if evaluation == "steerability" else ""
 
 
 def _said(evaluation: str, record: Mapping[str, Any]) -> str:
     """The model's answer as text: "" where it gave none."""
-    if evaluation == "alignment":
+    if evaluation in OF_OPTIONS:
         return shares_text(record["options"], probabilities(record["logprobs"])) if record["outcome"] == "ok" else ""
     if evaluation == "steerability":
         return shares_text(["logprob_nats"], [record["logprob"]]) if record["outcome"] == "ok" else ""

@@ -6,6 +6,7 @@
     evaluation     output_type       arguments                       resps
     steerability   loglikelihood     what stands before, the output  log p and whether it is the most probable output
     alignment      multiple_choice   the question, each option       log p of each option; whether it is greedy is not known
+    sensitivity, elicitation         as alignment; which way of asking it was is in `doc`: variant, elicitation
     coverage       generate_until    the prompt                      the text
     others         generate_until    the item's name                 the text
 
@@ -31,13 +32,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pluralign.evals.export_run import ReadRun, RunTask, coverage_requests, plain, read_run, safe_name, shares_text
+from pluralign.evals.export_run import OF_OPTIONS, ReadRun, RunTask, coverage_requests, plain, read_run, safe_name, shares_text
 from pluralign.evals.findings import Finding
 from pluralign.files import write_json_atomic, write_text_atomic
 
 __all__ = ["to_lm_eval"]
 
-_OUTPUT_TYPES = {"steerability": "loglikelihood", "alignment": "multiple_choice"}
+_OUTPUT_TYPES = {"steerability": "loglikelihood", **dict.fromkeys(OF_OPTIONS, "multiple_choice")}
 _NO_FILTER = "none"
 MOST_SHOWN = 8
 """Earlier outputs of a sequence in the arguments."""
@@ -102,7 +103,7 @@ def _requests(run: ReadRun, task: RunTask) -> Iterator[tuple[str, list[Any]]]:
             earlier = so_far.setdefault(record["sequence"], [])
             yield _joined([*earlier[-MOST_SHOWN:], record["input"]]), [[str(record["logprob"]), str(record["is_argmax"])]]
             earlier.append(_joined([record["input"], record["output"]]))
-        elif task.evaluation == "alignment":
+        elif task.evaluation in OF_OPTIONS:
             yield _joined([record["description"], record["input"]]), [[str(one), "None"] for one in record["logprobs"]]
         else:
             description, examples = prompts.get(str(record.get("prompt")), (f"[{record['item']}]", ()))
@@ -112,11 +113,11 @@ def _requests(run: ReadRun, task: RunTask) -> Iterator[tuple[str, list[Any]]]:
 def _continuations(evaluation: str, record: Mapping[str, Any]) -> Sequence[Any]:
     if evaluation == "steerability":
         return [record["output"]]
-    return record["options"] if evaluation == "alignment" else [{}]
+    return record["options"] if evaluation in OF_OPTIONS else [{}]
 
 
 def _target(evaluation: str, record: Mapping[str, Any]) -> str:
-    if evaluation == "alignment":
+    if evaluation in OF_OPTIONS:
         return shares_text(record["options"], record["shares"])
     return str(record["output"]) if evaluation == "steerability" else ""
 

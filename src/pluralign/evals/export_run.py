@@ -30,11 +30,23 @@ from pluralign.evals.registry import kind
 from pluralign.evals.results import Evaluated, read_evaluated, read_records, records_name
 from pluralign.files import read_json
 
-__all__ = ["ReadRun", "RunTask", "coverage_requests", "plain", "probabilities", "read_run", "safe_name", "shares_text"]
+__all__ = [
+    "OF_OPTIONS",
+    "ReadRun",
+    "RunTask",
+    "coverage_requests",
+    "plain",
+    "probabilities",
+    "read_run",
+    "safe_name",
+    "shares_text",
+]
 
 _SAFE = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 _MOST = 80
 """Characters of a file's name that come from the data."""
+OF_OPTIONS = ("alignment", "sensitivity", "elicitation")
+"""Evaluations whose records are those of alignment: a distribution over the options of a question."""
 _COVERAGE = "coverage"
 _NEEDED = ("task", "item", "outcome", "detail")
 """Columns that the records of every evaluation have."""
@@ -46,8 +58,8 @@ class RunTask:
 
     evaluation: str
     task: str
-    records: Sequence[Mapping[str, Any]]
-    """As in the table of records, in its order."""
+    rows: pl.DataFrame
+    """Of the table of records, in its order."""
     values: Mapping[str, Mapping[str, float]]
     """Item -> measure -> value; NaN where it is undefined."""
     findings: Sequence[Finding]
@@ -59,10 +71,15 @@ class RunTask:
         """Of the evaluation and the task, as text."""
         return f"{self.evaluation}_{self.task}"
 
+    @property
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The rows one at a time: as plain values all of them take many times the table's memory."""
+        return self.rows.iter_rows(named=True)
+
     @cached_property
     def unmatched(self) -> dict[str, dict[str, float]]:
         """Values of items that are no record's: what several records give together."""
-        known = {record["item"] for record in self.records}
+        known = set(self.rows["item"])
         return {item: dict(values) for item, values in self.values.items() if item not in known}
 
 
@@ -110,7 +127,7 @@ def _tasks(folder: Path, evaluation: str, findings: Sequence[Finding]) -> Iterat
         yield RunTask(
             evaluation=evaluation,
             task=name,
-            records=rows.to_dicts(),
+            rows=rows,
             values=values.get(name, {}),
             findings=[one for one in findings if one.task == name],
             of_several=[one for one in findings if one.task not in names],

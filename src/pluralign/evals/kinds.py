@@ -3,6 +3,8 @@
     steerability    what examples of a process or a person tell the model       `steerability`
     alignment       how near the model's distribution is to people's            `alignment`
     coverage        how many different valid outputs it gives                   `coverage`
+    sensitivity     whether wording and order of options change its answers     `sensitivity_kind`
+    elicitation     whether it matters how a distribution is had                `elicitation_kind`
     overton         whether one response presents every reasonable view         `overton`
     jury            which response people would choose together                 `jury`
     tradeoff        which objectives can be had together                        `tradeoff`

@@ -32,11 +32,13 @@ from pluralign.streams import stream
 from pluralign.suite.evaluation import Target
 from pluralign.suite.rows import letters
 
-__all__ = ["AS_IS", "WORDINGS", "Wording", "in_other_orders", "in_other_wordings"]
+__all__ = ["AS_IS", "ORDER", "WORDINGS", "Wording", "in_other_orders", "in_other_wordings"]
 
 Wording = Callable[[Target], Target]
 
 AS_IS = "as is"
+ORDER = "order "
+"""How names of other orders begin; no wording is called so."""
 N_ORDERS = 3
 """Other orders of a question's options, unless there are fewer."""
 _LINE = re.compile(r"(?P<label>\S+?)(?P<sep>:|\.|\))(?P<text>\s+.*)")
@@ -128,7 +130,7 @@ def in_other_orders(question: Question, *, seed: int, n_orders: int = N_ORDERS) 
         moved = None
         if is_lettered:  # behind a letter another text may stand, behind any other label only its own
             moved, asked = order, replace(asked, shares=tuple(asked.shares[i] for i in order))
-        found.append(replace(question, variant=f"order {number}", asked=asked, order=moved))
+        found.append(replace(question, variant=f"{ORDER}{number}", asked=asked, order=moved))
     return found
 
 

@@ -24,7 +24,16 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pluralign.models.protocol import OptionLogprobs, Sample
 
-__all__ = ["Malformed", "counted", "output_room", "parse_verbalised", "stated", "verbalised_messages", "verbalised_room"]
+__all__ = [
+    "Malformed",
+    "counted",
+    "output_room",
+    "parse_verbalised",
+    "stated",
+    "verbalised_messages",
+    "verbalised_request",
+    "verbalised_room",
+]
 
 SUM_TOLERANCE = 0.02
 """By which stated probabilities may miss 1, as rounded ones do; they are divided by their sum. Further off is malformed."""
@@ -66,13 +75,17 @@ def counted(options: tuple[str, ...], samples: Sequence[Sample]) -> OptionLogpro
 def verbalised_messages(messages: Sequence[Mapping[str, str]], options: Sequence[str]) -> list[dict[str, str]]:
     """The messages that ask for the next output, made into a request for the probabilities of the options."""
     *before, last = ({"role": message["role"], "content": message["content"]} for message in messages)
+    return [*before, {"role": last["role"], "content": verbalised_request(last["content"], options)}]
+
+
+def verbalised_request(asked: str, options: Sequence[str]) -> str:
+    """What asks for the next output, made into a request for the probabilities of the options."""
     listed = json.dumps(list(options), ensure_ascii=False)
-    request = (
-        f"{last['content']}\n\n---\nDo not give the output itself. Estimate how probable each of these texts is as the next "
+    return (
+        f"{asked}\n\n---\nDo not give the output itself. Estimate how probable each of these texts is as the next "
         f"output: {listed}\nReply with one JSON object and nothing else. Its keys are exactly these texts, its values "
         "probabilities between 0 and 1 that sum to 1."
     )
-    return [*before, {"role": last["role"], "content": request}]
 
 
 def verbalised_room(options: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from pluralign import __version__
+from pluralign.evals.kinds import LeftOut
 from pluralign.evals.registry import kind
 from pluralign.evals.results import Evaluated
 from pluralign.models.protocol import renormalised
@@ -19,6 +20,8 @@ from pluralign.report.card_data import Card, Question, WorstItem, cells_of, cove
 
 __all__ = ["card_of"]
 
+_CLOSED = ("alignment", "sensitivity", "elicitation")
+"""Evaluations that ask for distributions over options."""
 N_WORST = 15
 """Items of each evaluation that are shown with their text."""
 
@@ -27,13 +30,14 @@ def card_of(found: Evaluated, records: Mapping[str, pl.DataFrame], *, day: date 
     """The card of a run; `records` by evaluation."""
     findings = found.findings
     alignment, steering = records.get("alignment"), records.get("steerability")
+    closed = [records[name] for name in _CLOSED if name in records]
     questions = [] if alignment is None else _questions(alignment)
     return Card(
         model=found.model,
         date=(day or date.today()).isoformat(),
         version=__version__,
         seed=found.seed,
-        elicitation=_elicitation(alignment),
+        elicitation=_elicitation(closed[0] if closed else None),
         findings_by_evaluation=findings,
         n_questions=found.n_questions,
         n_records=sum(len(table) for table in records.values()),
@@ -42,7 +46,7 @@ def card_of(found: Evaluated, records: Mapping[str, pl.DataFrame], *, day: date 
         about={name: kind(name).about for name in findings},
         facts={f"Judge {name}": f"fingerprint {one.fingerprint[:16]}" for name, one in found.judges.items()},
         not_run=found.not_run,
-        left_out={task: some for of in found.left_out.values() for task, some in of.items()},
+        left_out=_left_out(found),
         questions=questions,
         groups=cells_of(findings.get("alignment", ()), "total_variation"),
         curves=curves_of(findings.get("steerability", ()), "loss_nats"),
@@ -52,10 +56,19 @@ def card_of(found: Evaluated, records: Mapping[str, pl.DataFrame], *, day: date 
     )
 
 
-def _elicitation(alignment: pl.DataFrame | None) -> str:
-    if alignment is None or not len(alignment):
+def _elicitation(records: pl.DataFrame | None) -> str:
+    if records is None or not len(records):
         return "logprobs"
-    return ", ".join(sorted(alignment["elicitation"].unique().to_list()))
+    return ", ".join(sorted(records["elicitation"].unique().to_list()))
+
+
+def _left_out(found: Evaluated) -> dict[str, list[LeftOut]]:
+    """By task, once what several evaluations that ask it say alike."""
+    told: dict[str, dict[LeftOut, None]] = {}
+    for of in found.left_out.values():
+        for task, some in of.items():
+            told.setdefault(task, {}).update(dict.fromkeys(some))
+    return {task: list(some) for task, some in told.items()}
 
 
 def _questions(records: pl.DataFrame) -> list[Question]:

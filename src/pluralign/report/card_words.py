@@ -60,6 +60,12 @@ _REFERENCES = {
     "bayes limit": "the best possible prediction",
     "shares of outputs among other units": "the shares of outputs among others",
 }
+_BETWEEN = {
+    "wording_sensitivity": "wordings of a question",
+    "order_sensitivity": "orders of a question's options",
+    "elicitation_sensitivity": "ways of having a distribution",
+}
+"""Measures of how far a model's own distributions are apart, and what they are of."""
 OF_DISTANCE = ("divergence", "distance", "kl_", "wasserstein", "total_variation")
 """Parts of the names of distances to people or to a law."""
 OF_LOSS = ("loss", "nll", "cross_entropy", "perplexity")
@@ -131,6 +137,8 @@ def about_finding(finding: Finding) -> str:
         return f"There is no value: {finding.estimate.why_undefined}."
     if finding.better == "neither":
         return "Higher is not better here, and neither is lower."
+    if finding.metric in _BETWEEN:
+        return _about_change(finding)
     above_floor = _clause(finding, finding.floor, is_floor=True)
     below_ceiling = _clause(finding, finding.ceiling, is_floor=False)
     if finding.floor is not None and standing(finding.estimate, finding.floor.estimate, finding.better) == "worse":
@@ -140,6 +148,17 @@ def about_finding(finding: Finding) -> str:
         better = "Lower" if finding.better == "lower" else "Higher"
         return f"{better} is better; there is nothing here to read it against."
     return f"{said[0].upper()}{said[1:]}."
+
+
+def _about_change(finding: Finding) -> str:
+    """How much of a model's answers changes, and how much of that chance alone would change."""
+    said = f"Between two {_BETWEEN[finding.metric]} {percent(finding.estimate.value)} of its answers change, in the mean"
+    chance = None if finding.ceiling is None else finding.ceiling.estimate
+    if chance is None or not chance.is_defined:
+        return f"{said}."
+    if standing(finding.estimate, chance, finding.better) == "worse":
+        return f"{said}; drawing anew alone changes {percent(chance.value)}."
+    return f"{said}: not more than drawing anew alone, as far as can be told."
 
 
 def _clause(finding: Finding, reference: Reference | None, *, is_floor: bool) -> str:
