@@ -35,7 +35,22 @@ FLOORS = {
     **dict.fromkeys(("episodes", "ratings", "suite"), 1),
     "models": 2,
     **dict.fromkeys(("raters", "scoring", "tuning", "values", "evals"), 3),
-    **dict.fromkeys(("cli", "commands", "demo", "evaluating", "report", "summaries", "web", "__main__"), 4),
+    **dict.fromkeys(
+        (
+            "cli",
+            "commands",
+            "demo",
+            "evaluating",
+            "predicting",
+            "profiling",
+            "report",
+            "serving",
+            "summaries",
+            "web",
+            "__main__",
+        ),
+        4,
+    ),
 }
 """First name under the package -> floor. A module imports from its own floor and from lower ones."""
 MAX_FILE_LINES = 600
@@ -48,8 +63,12 @@ VERBS = [
     *(("score",), ("sample",), ("show",), ("cache",), ("cache", "stats"), ("cache", "clear")),
     *(("suite",), ("suite", "list"), ("suite", "show"), ("suite", "build"), ("suite", "check")),
     ("tune",),
+    ("serve",),
     ("transplant",),
+    *(("adapt",), ("predict",)),
+    *(("profile",), ("profile", "write"), ("profile", "show"), ("profile", "edit")),
     *(("evaluate",), ("compare",), ("rescore",), ("export",)),
+    *(("values",), ("values-data",)),
 ]
 
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ import numpy as np
 import polars as pl
 
 from pluralign.errors import DataError, UsageError
+from pluralign.models import LanguageModel, ModelSettings, ResponseCache, open_model
 from pluralign.raters.attributes import code_attributes
 from pluralign.raters.evidence import StudySettings
 from pluralign.raters.features import GivenFeatures
 from pluralign.raters.findings import Findings
 from pluralign.raters.fold import example_counts
-from pluralign.raters.language_study import LanguageStudy
+from pluralign.raters.language_study import LanguageStudy, plan_language_study
+from pluralign.raters.representations import RaterTexts
 from pluralign.raters.study import check_can_be_studied, run_study
 from pluralign.raters.truth import family_information
 from pluralign.ratings import Note, Ratings
@@ -31,7 +33,17 @@ from pluralign.ratings.simulate import Population, simulate
 from pluralign.ratings.splits import split_fit_eval
 from pluralign.report import write_study_page
 
-__all__ = ["PAGE", "StudyPlan", "limited", "plan", "plan_simulated", "read_features", "study", "study_simulated"]
+__all__ = [
+    "PAGE",
+    "StudyPlan",
+    "language_study",
+    "limited",
+    "plan",
+    "plan_simulated",
+    "read_features",
+    "study",
+    "study_simulated",
+]
 
 PAGE = "report.html"
 """Name of the page in a run folder."""
@@ -92,6 +104,34 @@ def study_simulated(
     return findings
 
 
+def language_study(
+    model: str | LanguageModel,
+    *,
+    profiles: str | os.PathLike[str] | None = None,
+    representations: Sequence[str] = (),
+    n_raters: int = 100,
+    n_ratings_each: int = 16,
+    settings: ModelSettings | None = None,
+    cache: ResponseCache | None = None,
+) -> LanguageStudy:
+    """What `study` asks a language model. `profiles` is a file or run folder of `profile write`, written with the study's seed.
+
+    Raises UsageError for a representation that is none or one below its fewest, and what opening the model raises.
+    """
+    from pluralign.raters.profile_files import read_profiles
+    from pluralign.raters.profiles import profile_texts, written_from
+
+    known = [] if profiles is None else read_profiles(profiles)
+    return LanguageStudy(
+        model=open_model(model, settings, cache=cache) if isinstance(model, str) else model,
+        texts=RaterTexts(profiles=profile_texts(known)),
+        written_from=written_from(known),
+        representations=tuple(representations),
+        n_raters=n_raters,
+        n_ratings_each=n_ratings_each,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
     """What a study would do; nothing has been fitted to know it."""
@@ -147,13 +187,24 @@ def plan(
     features: str | os.PathLike[str] | None = None,
     settings: StudySettings | None = None,
     limit: int | None = None,
+    language: LanguageStudy | None = None,
 ) -> StudyPlan:
     """What `study` with the same arguments would do. Reads the file, so that what is wrong with it comes out now."""
     settings = settings or StudySettings()
     ratings = limited(read_ratings(Path(file), read or ReadOptions()), limit, seed=settings.seed)
     if features is not None:
         read_features(features, ratings)
-    return _plan(ratings, Path(out), settings, [str(note) for note in ratings.notes])
+    also = [str(note) for note in ratings.notes]
+    if language is not None:
+        asked = plan_language_study(ratings, language, seed=settings.seed)
+        n_raters = len(np.unique(ratings.rater_index[asked.rows]))
+        also.append(
+            f"would ask {language.model.name} {asked.n_questions:,} questions: {len(asked.rows):,} held-out ratings by "
+            f"{n_raters:,} raters, knowing of the rater: {', '.join(asked.representations)}"
+        )
+        if asked.n_without_text:
+            also.append(f"would leave out {asked.n_without_text:,} raters without a profile")
+    return _plan(ratings, Path(out), settings, also)
 
 
 def plan_simulated(

@@ -14,10 +14,12 @@ import cyclopts.config
 from cyclopts import App, ArgumentCollection, CycloptsError
 
 from pluralign import __version__
-from pluralign.cli import asking, cache, evaluating, suite, tuning
+from pluralign.cli import asking, cache, evaluating, individual, profiles, suite, tuning, values_data
 from pluralign.cli.demo import demo
 from pluralign.cli.printing import say
+from pluralign.cli.serve import serve
 from pluralign.cli.study import inspect, study
+from pluralign.cli.values import values
 from pluralign.errors import PluralignError, UsageError
 from pluralign.terminal import printable
 
@@ -61,10 +63,20 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     app.command(tasks)
     app.command(tuning.tune)
     app.command(tuning.transplant)
+    written = App("profile", help="Write the values behind people's ratings in words, show them, change them by hand.")
+    written.command(profiles.write)
+    written.command(profiles.show)
+    written.command(profiles.edit)
+    app.command(written)
+    app.command(individual.adapt)
+    app.command(individual.predict)
     app.command(evaluating.evaluate)
     app.command(evaluating.compare)
     app.command(evaluating.rescore)
     app.command(evaluating.export)
+    app.command(values)
+    app.command(values_data.prism, name="values-data")
+    app.command(serve)
     remembered = App("cache", help="Look at the answers of models that are remembered, or forget them.")
     remembered.command(cache.stats)
     remembered.command(cache.clear)
@@ -131,11 +143,12 @@ def _settings(tokens: Sequence[str]) -> tuple[dict[str, Any], str]:
 def _verbs(tokens: Sequence[str]) -> list[str]:
     """The commands at the start, each with a space after it."""
     known: dict[str, tuple[str, ...]] = {
-        **dict.fromkeys(("study", "demo", "score", "sample", "show", "tune", "transplant"), ()),
-        **dict.fromkeys(("evaluate", "compare", "rescore", "export"), ()),
+        **dict.fromkeys(("study", "demo", "score", "sample", "show", "tune", "transplant", "adapt", "predict"), ()),
+        **dict.fromkeys(("evaluate", "compare", "rescore", "export", "values", "values-data"), ()),
         "ratings": ("inspect",),
         "suite": ("list", "show", "build", "check"),
         "cache": ("stats", "clear"),
+        "profile": ("write", "show", "edit"),
     }
     if not tokens or tokens[0] not in known:
         return []

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
+from pluralign.cli.asking import opened_cache
 from pluralign.cli.flags import THE_STUDY, OutputFlags, ReadFlags, RunFlags, StudyFlags
+from pluralign.cli.individual import PredictModelFlags
+from pluralign.cli.model_flags import AskingFlags
 from pluralign.cli.printing import print_json, say
+from pluralign.errors import UsageError
 
 if TYPE_CHECKING:
     from pluralign.commands import StudyPlan
@@ -17,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect", "study"]
 
-_READ, _RUN, _STUDY, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), OutputFlags()
+_READ, _RUN, _STUDY, _MODEL, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), PredictModelFlags(), OutputFlags()
+_LANGUAGE = Group("A language model beside", sort_key=4)
 
 
 def study(
@@ -28,6 +33,13 @@ def study(
     run: RunFlags = _RUN,
     features: Annotated[Path | None, Parameter(group=THE_STUDY)] = None,
     asked: StudyFlags = _STUDY,
+    model: Annotated[str | None, Parameter(group=_LANGUAGE)] = None,
+    profiles: Annotated[Path | None, Parameter(group=_LANGUAGE)] = None,
+    told: Annotated[tuple[str, ...], Parameter(group=_LANGUAGE, consume_multiple=True, negative=(), show_default=False)] = (),
+    asked_raters: Annotated[int, Parameter(group=_LANGUAGE)] = 100,
+    asked_ratings: Annotated[int, Parameter(group=_LANGUAGE)] = 16,
+    cache: Annotated[bool, Parameter(group=_LANGUAGE)] = True,
+    opened: PredictModelFlags = _MODEL,
     output: OutputFlags = _OUTPUT,
 ) -> None:
     """Study a table of ratings: who disagrees, about what, and what knowing the rater tells.
@@ -41,22 +53,62 @@ def study(
     features
         Numbers about the items in place of their texts, such as an embedding: CSV or parquet, item_id and columns of
         numbers.
+    model
+        Ask a language model too: hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded or scripted.
+    profiles
+        The raters' value profiles: a file or run folder of `pluralign profile write`, written with the same --seed.
+    told
+        What the model is told of a rater: nothing, attributes, attribute:NAME, examples:N, profile, or several with +. Default:
+        all that there is.
+    asked_raters
+        About whom the model is asked, at most.
+    asked_ratings
+        Held-out ratings of each of them, at most.
+    cache
+        Take answers that are remembered, and remember new ones.
     """
     from pluralign import commands
     from pluralign.progress import progress_bars
 
     settings = asked.to_settings(seed=run.seed)
     if file == "simulated":
+        if model is not None or profiles is not None or told:
+            raise UsageError("study simulated asks no language model; give it a table of ratings.")
         _study_simulated(run, settings, read=read, features=features, output=output)
         return
+    if model is None and (profiles is not None or told):
+        raise UsageError("--profiles and --told are what a language model is told; name one with --model.")
     out = run.out or Path("runs") / (file.resolve().stem or "study")
     options = read.to_options()
-    if run.dry_run:
-        plan = commands.plan(file, out, read=options, features=features, settings=settings, limit=run.limit)
-        _show_plan(plan, output=output)
-        return
-    with progress_bars() as tell:
-        found = commands.study(file, out, read=options, features=features, settings=settings, limit=run.limit, on_progress=tell)
+    with opened_cache(AskingFlags(cache=cache and model is not None)) as answers:
+        language = None
+        if model is not None:
+            language = commands.language_study(
+                model,
+                profiles=profiles,
+                representations=told,
+                n_raters=asked_raters,
+                n_ratings_each=asked_ratings,
+                settings=opened.to_settings(),
+                cache=answers,
+            )
+        if run.dry_run:
+            plan = commands.plan(
+                file, out, read=options, features=features, settings=settings, limit=run.limit, language=language
+            )
+            _show_plan(plan, output=output)
+            return
+        with progress_bars() as tell:
+            found = commands.study(
+                file,
+                out,
+                read=options,
+                features=features,
+                settings=settings,
+                limit=run.limit,
+                language=language,
+                on_progress=tell,
+            )
     _finish(found, out, output=output)
 
 
@@ -84,7 +136,6 @@ def _study_simulated(
     run: RunFlags, settings: StudySettings, *, read: ReadFlags, features: Path | None, output: OutputFlags
 ) -> None:
     from pluralign import commands
-    from pluralign.errors import UsageError
     from pluralign.progress import progress_bars
 
     if read != ReadFlags() or features is not None:

@@ -19,11 +19,17 @@ An answer that is no option, was refused, or cut off is a score of its own, all 
 
 Any dataset will do whose samples have `options` and `people` (shares, in their order) in their metadata.
 
+`shares_stated` is for answers that are a distribution themselves, written as JSON by option, where targets are as well: in logs
+that `pluralign export --to inspect` made of alignment, or where a model is asked for probabilities. Its scores are distances,
+one for each answer. Inspect finds both scorers by name (`inspect score LOG --scorer pluralign/shares_stated`).
+
 Source: the measures of `pluralign.metrics`; https://inspect.aisi.org.uk/custom-scorers.html (extra `inspect`).
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +43,7 @@ from pluralign.evals.alignment_questions import ratings_material
 from pluralign.evals.export_run import shares_text
 from pluralign.evals.kinds import Setting
 from pluralign.metrics import js_divergence_nats, total_variation_distance
+from pluralign.models.elicitation import Malformed, parse_verbalised
 from pluralign.streams import stream
 
 if TYPE_CHECKING:
@@ -46,7 +53,16 @@ if TYPE_CHECKING:
 
     from pluralign.ratings import Ratings
 
-__all__ = ["answered_share", "js_divergence_from_people", "option_chosen", "ratings_dataset", "total_variation_from_people"]
+__all__ = [
+    "answered_share",
+    "js_divergence_from_people",
+    "mean_distance",
+    "option_chosen",
+    "ratings_dataset",
+    "register",
+    "shares_stated",
+    "total_variation_from_people",
+]
 
 N_DRAWS = 200
 """Samples of people's answers behind the ceiling."""
@@ -114,6 +130,48 @@ def option_chosen() -> Scorer:
     return found
 
 
+def shares_stated() -> Scorer:
+    """A scorer: how far the distribution that the answer states lies from the target's; `total_variation` and `js_divergence`.
+
+    An answer is a JSON object with a probability for each option and nothing else, whose sum is 1 but for rounding
+    (`models.elicitation.parse_verbalised`). All else is unscored, with the reason, and Inspect counts it. Raises DataError for
+    a target that is no such object.
+    """
+    scorers = _inspect("scorer")
+
+    def make() -> Any:
+        async def score(state: TaskState, target: Target) -> Score:
+            return _stated(state, target.text, scorers.Score)
+
+        return score
+
+    found: Scorer = scorers.scorer(metrics={"*": [mean_distance()]}, name="shares_stated")(make)()
+    return found
+
+
+def mean_distance(*, seed: int = 0) -> Metric:
+    """A metric: the mean of a score over answers, and `low` and `high` of its 95 % interval, resampling whole samples."""
+
+    def make(seed: int = 0) -> Any:
+        def measure(scores: list[Any]) -> dict[str, float]:
+            _, samples = np.unique([str(one.sample_id) for one in scores], return_inverse=True)
+            values = np.array([one.score.as_float() for one in scores], dtype=np.float64)
+            found = estimate_mean(values, samples, unit="sample", seed=seed)
+            mean = float(values.mean()) if len(values) else float("nan")
+            return {"mean": mean, "low": found.low, "high": found.high}
+
+        return measure
+
+    found: Metric = _inspect("scorer").metric(name="mean_distance", scores="unreduced")(make)(seed=seed)
+    return found
+
+
+def register() -> None:
+    """Makes these known to Inspect by name, as its decorators do: `pluralign/option_chosen`. Raises MissingExtraError."""
+    option_chosen()
+    shares_stated()
+
+
 def total_variation_from_people(*, seed: int = 0) -> Metric:
     """A metric: total variation between answers over epochs and people's shares, mean over samples, 0..1.
 
@@ -168,6 +226,33 @@ def _scored(state: TaskState, score: Callable[..., Score]) -> Score:
         return score(value=value, answer=chosen)
     reason = reason or "invalid_response_format"
     return score(value=value, answer=text, reason=reason, explanation=f"counts as no answer ({reason}): {text!r:.200}")
+
+
+def _stated(state: TaskState, target: str, score: Callable[..., Score]) -> Score:
+    people = _shares(target)
+    if people is None:
+        raise DataError(
+            f"sample {state.sample_id}", f"its target is no JSON object of shares: {target!r:.80}; score logs of alignment"
+        )
+    text = state.output.completion.strip()
+    if reason := _no_answer(state.output.stop_reason, text):
+        return score(value=math.nan, answer=text, reason=reason, explanation=f"states no distribution ({reason})")
+    try:
+        model = np.array(parse_verbalised(text, list(people)))
+    except Malformed as error:
+        return score(value=math.nan, answer=text, reason="invalid_response_format", explanation=str(error))
+    shares = np.array(list(people.values()))
+    distances = {"total_variation": total_variation_distance(shares, model), "js_divergence": js_divergence_nats(shares, model)}
+    return score(value={name: float(value[0]) for name, value in distances.items()}, answer=text)
+
+
+def _shares(text: str) -> dict[str, float] | None:
+    """The distribution that a target is; None where it is none."""
+    try:
+        options = list(json.loads(text))
+        return dict(zip(options, parse_verbalised(text, options), strict=True))
+    except (ValueError, TypeError, Malformed):
+        return None
 
 
 def _no_answer(stop_reason: str | None, text: str) -> str | None:

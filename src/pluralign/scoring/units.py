@@ -16,7 +16,7 @@ from typing import Protocol
 
 import polars as pl
 
-from pluralign.models import LanguageModel
+from pluralign.models import LanguageModel, Usage
 from pluralign.progress import Tell
 from pluralign.runs import Run
 from pluralign.scoring.totals import Totals, rate
@@ -89,9 +89,14 @@ def run_units(
     return found
 
 
-def run_part(
-    run: Run, name: str, model: LanguageModel, compute: Callable[[], pl.DataFrame]
-) -> tuple[pl.DataFrame, Totals, bool]:
+class _Used(Protocol):
+    """A model of any kind that counts what it is asked for."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+
+def run_part(run: Run, name: str, model: _Used, compute: Callable[[], pl.DataFrame]) -> tuple[pl.DataFrame, Totals, bool]:
     """Records of a part, what it took (unknown if the run was killed right behind it), and whether that was now."""
     measured: Totals | None = None
 
@@ -105,7 +110,7 @@ def run_part(
     return table, Totals.from_step(kept), measured is not None
 
 
-def measured_part(model: LanguageModel, compute: Callable[[], pl.DataFrame]) -> tuple[pl.DataFrame, Totals]:
+def measured_part(model: _Used, compute: Callable[[], pl.DataFrame]) -> tuple[pl.DataFrame, Totals]:
     """A table and what it took."""
     before, start = dataclasses.replace(model.usage), time.perf_counter()
     table = compute()

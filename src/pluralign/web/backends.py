@@ -110,7 +110,7 @@ class ModelBackend:
         import numpy as np
 
         from pluralign.values.considerations import Consideration
-        from pluralign.values.contrast import change_kinds, judged_pairs
+        from pluralign.values.contrast import change_kinds, change_sizes, judged_pairs
         from pluralign.values.setup import set_up
 
         found = []
@@ -121,7 +121,7 @@ class ModelBackend:
             listed = [Consideration(vrd, text) for vrd, text in dict.fromkeys(both)]
             before, after = (judged_pairs(self.values, [(text, one) for one in listed]) for text in texts)
             kinds = change_kinds(before, after, threshold)
-            size = np.abs(after - before).sum(axis=1)
+            size = np.nan_to_num(change_sizes(before, after), nan=-1.0)
             order = sorted(range(len(listed)), key=lambda n: (_ORDER.index(kinds[n]), -size[n]))
             changes = [
                 Change(

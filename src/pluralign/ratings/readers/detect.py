@@ -12,7 +12,7 @@ from pluralign.ratings.readers.labelstudio import is_json_min
 from pluralign.ratings.readers.lewidi import SPLITS
 from pluralign.ratings.readers.options import ReadOptions
 from pluralign.ratings.readers.polis import VOTE_FILES, is_polis_header
-from pluralign.ratings.readers.potato import INSTANCES, instance_files
+from pluralign.ratings.readers.potato import INSTANCES, STATE, instance_files
 from pluralign.ratings.readers.wide import recognised_columns
 from pluralign.ratings.table import Note
 
@@ -38,7 +38,7 @@ def _of_folder(source: Source) -> tuple[str, str]:
         if (source.path / name).is_file():
             return "polis", f"the folder holds {name}"
     if instance_files(source.path):
-        return "potato", f"it holds {INSTANCES}"
+        return "potato", f"it holds {INSTANCES} or {STATE}"
     splits = sorted(p for split in SPLITS for p in source.path.glob(f"*_{split}.json"))
     if splits:
         chosen = [p for p in splits if p.name.startswith(f"{source.options.dataset}_")] or splits
@@ -47,7 +47,7 @@ def _of_folder(source: Source) -> tuple[str, str]:
             return name, f"{chosen[0].name}: {why}"
     raise DataError(
         source.where,
-        f"no format of folders fits: Polis has {' or '.join(VOTE_FILES)}, Potato {INSTANCES}, LeWiDi files such as "
+        f"no format of folders fits: Polis has {' or '.join(VOTE_FILES)}, Potato {INSTANCES} or {STATE}, LeWiDi files such as "
         "NAME_train.json; for a single table give the file itself",
     )
 
