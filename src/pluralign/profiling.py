@@ -23,7 +23,6 @@ from pluralign.evals.judge_models import judge_settings
 from pluralign.models import LanguageModel, ModelSettings
 from pluralign.models.cache import ResponseCache
 from pluralign.progress import Tell
-from pluralign.raters.individual import table_hash
 from pluralign.raters.profile_effects import profile_shifts
 from pluralign.raters.profile_files import PROFILES, edited_path, profiles_path, read_profiles, write_profiles
 from pluralign.raters.profile_leaks import privacy_by_attribute
@@ -246,7 +245,7 @@ def _config(
         "decoder_fingerprint": None if decoder is None else decoder.fingerprint(),
         "prompt_version": prompt.version,
         "prompt_sha256": hashlib.sha256(prompt.request.encode()).hexdigest(),
-        "ratings_sha256": table_hash(ratings),
+        "ratings_sha256": ratings.content_hash(),
         "settings": settings_of_run(model_settings),
     }
     return RunConfig(command="profile write", arguments=arguments, seed=settings.seed, inputs={"file": os.fspath(file)})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import math
 import re
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 
 from evals.exported_run import MARKUP, ODD, made_run
 from pluralign.errors import DataError, MissingExtraError
+from pluralign.evals import export_inspect_file
 from pluralign.evals.evaluate import evaluate
 from pluralign.evals.export_inspect import ALL, MOST_SHOWN, to_inspect
 from pluralign.evals.export_run import plain, safe_name
@@ -184,6 +187,34 @@ def test_texts_stay_what_they_were_and_names_are_plain(logs: dict[str, Any]) -> 
 def test_exporting_again_replaces_the_files(run: Path, written: list[Path]) -> None:
     assert to_inspect(run, run.parent / "out") == written
     assert sorted((run.parent / "out").iterdir()) == sorted(written)
+
+
+def content(path: Path) -> dict[str, Any]:
+    """What Inspect reads back, but for where it lies and the ids of messages, which are random."""
+    log = inspect_log.read_eval_log(str(path), resolve_attachments=True)
+    found: dict[str, Any] = log.model_dump(mode="json", exclude={"location", "etag"})
+    for sample in found["samples"]:
+        for message in [*sample["input"], *sample["messages"], *(choice["message"] for choice in sample["output"]["choices"])]:
+            assert message.pop("id")
+    return found
+
+
+def test_a_log_written_in_parts_is_that_which_inspect_writes_whole(
+    run: Path, written: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zipped = importlib.import_module("inspect_ai._util.zipfile")
+    threads = zipped._ZSTD_THREADS
+    monkeypatch.setattr(export_inspect_file, "MOST_HELD", 5)
+    parts = to_inspect(run, tmp_path / "parts")
+    with zipfile.ZipFile(parts[0]) as opened:
+        n_parts = sum(name.startswith("_journal/summaries/") for name in opened.namelist())
+    assert n_parts == 3  # 12 samples
+    assert zipped._ZSTD_THREADS == threads > 0
+    monkeypatch.delattr("inspect_ai.log._recorders.create_recorder_for_location")
+    whole = to_inspect(run, tmp_path / "whole")
+    assert [path.name for path in parts] == [path.name for path in whole] == [path.name for path in written]
+    for part, one in zip(parts, whole, strict=True):
+        assert content(part) == content(one)
 
 
 def test_folders_of_another_kind_are_refused(tmp_path: Path) -> None:

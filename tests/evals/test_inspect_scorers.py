@@ -8,8 +8,10 @@ import itertools
 import json
 import logging
 import math
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from evals.exported_run import made_run
 from pluralign.errors import DataError, MissingExtraError, UsageError
+from pluralign.evals.export_inspect import to_inspect
 from pluralign.evals.inspect_scorers import (
     answered_share,
     js_divergence_from_people,
     option_chosen,
     ratings_dataset,
+    shares_stated,
     total_variation_from_people,
 )
 from pluralign.ratings import Ratings, Scale
@@ -187,9 +192,76 @@ def test_items_with_few_ratings_and_limits() -> None:
         ratings_dataset(table(), fewest=9)
 
 
+# distributions that are stated
+
+
+def stated(answers: Sequence[Any], folder: Path, target: str = '{"yes": 0.75, "no": 0.25}') -> Any:
+    samples = dataset.MemoryDataset([dataset.Sample(id=f"q{i}", input="?", target=target) for i in range(len(answers))])
+    task = inspect_ai.Task(dataset=samples, solver=solver.generate(), scorer=shares_stated())
+    mock = model.get_model("mockllm/model", custom_outputs=said(answers), memoize=False)
+    [log] = inspect_ai.eval(task, model=mock, display="none", log_dir=str(folder), max_samples=1, log_level="critical")
+    return log
+
+
+def test_stated_distributions_are_compared_with_the_target(tmp_path: Path) -> None:
+    answers = ['{"no": 0.75, "yes": 0.25}', '{"yes": 0.75, "no": 0.25}', "I think yes", reply("{}", "max_tokens"), '{"yes": 1}']
+    log = stated(answers, tmp_path)
+    assert log.status == "success", log.error
+    total, nats = log.results.scores
+    assert (total.name, nats.name) == ("total_variation", "js_divergence")
+    assert (total.scored_samples, total.unscored_samples) == (2, 3)
+    found = {metric.name: metric.value for metric in total.metrics.values()}
+    assert found == {"mean": 0.25, "low": 0, "high": 0.5}  # 1/2 and 0
+    # mixture 1/2, 1/2, both distributions as far from it
+    whole = 0.75 * math.log(3 / 2) + 0.25 * math.log(1 / 2)
+    assert {metric.name: metric.value for metric in nats.metrics.values()}["mean"] == pytest.approx(whole / 2, abs=1e-12)
+    reasons = [sample.scores["shares_stated"].reason for sample in log.samples]
+    assert reasons == [None, None, "invalid_response_format", "unfinished", "invalid_response_format"]
+
+
+def test_targets_that_are_no_distribution_are_refused(tmp_path: Path) -> None:
+    for target in ("yes", "[1]", '{"yes": 0.7}', "7"):
+        log = stated(['{"yes": 1.0}'], tmp_path, target)
+        assert log.status == "error"
+        assert "its target is no JSON object of shares" in log.error.message
+
+
+def test_inspect_finds_the_scorers_by_name() -> None:
+    [entry] = entry_points(group="inspect_ai", name="pluralign")
+    assert entry.load().__name__ == "pluralign.evals.inspect_registry"
+    registry = importlib.import_module("inspect_ai._util.registry")
+    for name in ("option_chosen", "shares_stated"):
+        assert registry.registry_lookup("scorer", f"pluralign/{name}") is not None
+    for name in ("answered_share", "js_divergence_from_people", "mean_distance", "total_variation_from_people"):
+        assert registry.registry_lookup("metric", f"pluralign/{name}") is not None
+
+
+@pytest.mark.slow
+def test_inspect_scores_an_exported_log_by_that_name(tmp_path: Path) -> None:
+    log, *_ = to_inspect(made_run(tmp_path), tmp_path / "out")
+    bin = Path(sys.executable).parent
+    asked = [bin / "inspect", "list", "logs", "--log-dir", tmp_path / "out", "--absolute"]
+    listed = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
+    assert log.name in listed.stdout
+    scored = tmp_path / "scored.eval"
+    asked = [bin / "inspect", "score", log, "--scorer", "pluralign/shares_stated", "--model", "none/none"]
+    asked += ["--action", "append", "--output-file", scored, "--log-dir", tmp_path / "logs"]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    samples = importlib.import_module("inspect_ai.log").read_eval_log(str(scored)).samples
+    ours = {sample.id: sample.scores["total_variation"].value for sample in samples}
+    theirs = {sample.id: sample.scores["shares_stated"].value for sample in samples}
+    assert any(isinstance(value, dict) for value in theirs.values())
+    for name, value in ours.items():
+        if math.isnan(value):
+            assert math.isnan(theirs[name])
+        else:
+            assert theirs[name]["total_variation"] == pytest.approx(value, abs=1e-12)
+
+
 def test_without_inspect_the_install_line_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "inspect_ai.scorer", None)
     monkeypatch.setitem(sys.modules, "inspect_ai.dataset", None)
-    for ask in (option_chosen, total_variation_from_people, answered_share, lambda: ratings_dataset(table())):
+    for ask in (option_chosen, shares_stated, total_variation_from_people, answered_share, lambda: ratings_dataset(table())):
         with pytest.raises(MissingExtraError, match=r"pip install 'pluralign\[inspect\]'"):
             ask()

@@ -4,8 +4,8 @@ Inspect's `write_eval_log` holds all samples until the end and looks through the
 square. What evaluations themselves write with, the recorder, may be emptied in between; and of the rest of the time, a third
 goes into twelve threads that are started to compress each sample, however small it is.
 
-Neither the recorder nor the number of threads is of Inspect's public interface. Where an installed version has no such names, the
-log is written by `write_eval_log`, slowly. Either way Inspect writes the file, and reads the same back.
+Neither the recorder nor the number of threads is of Inspect's public interface. Where an installed version has no such names,
+the log is written by `write_eval_log`, slowly. Either way Inspect writes the file, and reads the same back.
 """
 
 from __future__ import annotations

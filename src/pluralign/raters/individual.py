@@ -44,20 +44,10 @@ from pluralign.runs import Run, RunConfig
 from pluralign.scoring.job import settings_of_run
 from pluralign.scoring.totals import Prices, Totals
 
-__all__ = ["n_questions", "predict_ratings", "table_hash"]
+__all__ = ["n_questions", "predict_ratings"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-
-def table_hash(ratings: Ratings) -> str:
-    """SHA-256 of who rated what how: two tables that differ anywhere that matters have different ones."""
-    digest = hashlib.sha256(repr(ratings.scale).encode())
-    for table in (ratings.items, ratings.raters):
-        digest.update(table.write_csv().encode())
-    for index in (ratings.item_index, ratings.rater_index, ratings.rating_index):
-        digest.update(np.ascontiguousarray(index).tobytes())
-    return digest.hexdigest()
 
 
 def n_questions(
@@ -160,8 +150,8 @@ def _config(
     arguments = {
         **of_model,
         **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k != "seed"},
-        "known_sha256": table_hash(world.known),
-        "asked_sha256": table_hash(world.asked),
+        "known_sha256": world.known.content_hash(),
+        "asked_sha256": world.asked.content_hash(),
         "true_sha256": hashlib.sha256(world.is_given.tobytes()).hexdigest(),
     }
     return RunConfig(command="predict", arguments=arguments, seed=settings.seed)

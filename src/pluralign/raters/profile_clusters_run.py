@@ -36,7 +36,6 @@ from pluralign.models import LanguageModel, ModelSettings
 from pluralign.models.cache import ResponseCache
 from pluralign.progress import Tell
 from pluralign.raters.baselines import Marginal
-from pluralign.raters.individual import table_hash
 from pluralign.raters.profile_clusters import (
     Answered,
     Ask,
@@ -126,7 +125,7 @@ def _config(
         "model_fingerprint": model.fingerprint(),
         "settings": settings_of_run(model_settings),
         "words": asdict(words),
-        "ratings_sha256": table_hash(ratings),
+        "ratings_sha256": ratings.content_hash(),
         "profiles_sha256": hashlib.sha256(texts.encode()).hexdigest(),
     }
     return RunConfig(command="profile cluster", arguments=arguments, seed=settings.seed)

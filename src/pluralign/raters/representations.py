@@ -212,7 +212,8 @@ def item_disagreement(ratings: Ratings) -> FloatArray:
     """
     from pluralign.raters.baselines import PerItem
 
-    shares = np.stack([PerItem().fit(ratings).table_[item] for item in ratings.item_ids])
+    table = PerItem().fit(ratings).table_
+    shares = np.stack([table[item] for item in ratings.item_ids])
     return np.asarray(-(shares * np.log(shares)).sum(axis=1), dtype=np.float64)
 
 

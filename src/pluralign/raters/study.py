@@ -70,7 +70,7 @@ def run_study(
     check_can_be_studied(ratings)
     of_items = {} if features is None else {"features": _features_fingerprint(features, ratings)}
     of_model = {} if language is None else {"language": language.arguments()}
-    arguments = {**asdict(settings), "ratings": _fingerprint(ratings), **of_items, **of_model}
+    arguments = {**asdict(settings), "ratings": ratings.content_hash(), **of_items, **of_model}
     with Run.open(folder, RunConfig(command="study", arguments=arguments, seed=settings.seed, inputs=inputs or {})) as run:
 
         def described() -> dict[str, Any]:
@@ -222,17 +222,6 @@ def check_can_be_studied(ratings: Ratings) -> None:
         faults.append(f"all ratings are {only!r}: there is no disagreement to study.")
     if faults:
         raise DataError(ratings.name, faults)
-
-
-def _fingerprint(ratings: Ratings) -> str:
-    """A hash of who rated what how: two tables that differ anywhere that matters are different runs."""
-    digest = hashlib.sha256()
-    for table in (ratings.items, ratings.raters):
-        digest.update(table.write_csv().encode())
-    for index in (ratings.item_index, ratings.rater_index, ratings.rating_index):
-        digest.update(np.ascontiguousarray(index).tobytes())
-    digest.update(repr(ratings.scale).encode())
-    return digest.hexdigest()
 
 
 def _features_fingerprint(features: ItemFeatures, ratings: Ratings) -> str:

@@ -8,6 +8,7 @@ A subset (`take`) shares the two tables with the whole, so an index means the sa
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -118,6 +119,18 @@ class Ratings:
         texts = self.items[self.item_index].drop("item_id")
         attributes = self.raters[self.rater_index].drop("rater_id")
         return pl.concat([ids, texts, attributes], how="horizontal")
+
+    def content_hash(self) -> str:
+        """SHA-256 of who rated what how: two tables that differ anywhere that matters have different ones.
+
+        Neither the name nor the notes count.
+        """
+        digest = hashlib.sha256(repr(self.scale).encode())
+        for table in (self.items, self.raters):
+            digest.update(table.write_csv().encode())
+        for index in (self.item_index, self.rater_index, self.rating_index):
+            digest.update(np.ascontiguousarray(index).tobytes())
+        return digest.hexdigest()
 
     @classmethod
     def from_long(

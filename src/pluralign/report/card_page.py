@@ -14,7 +14,8 @@ from pluralign.errors import UsageError
 from pluralign.estimates import Estimate
 from pluralign.evals.findings import Finding, Reference
 from pluralign.report import card_charts, card_flags, card_words
-from pluralign.report.card_data import Card, Curve, GroupCell, Question
+from pluralign.report.card_data import Card, Curve, Question
+from pluralign.report.card_groups import group_tables
 from pluralign.report.formatting import clean
 from pluralign.report.page import page_environment
 
@@ -36,7 +37,6 @@ N_HEADLINES = 16
 MAX_HEADLINES = 200
 MAX_ROWS = 2000
 """Of the tables of findings together."""
-MAX_GROUPS, MAX_TASKS = 60, 40
 MAX_CURVES = 40
 MAX_ITEMS = 50
 MAX_TEXT = 1000
@@ -76,6 +76,7 @@ def card_html(card: Card) -> str:
     """The report card as HTML. Raises UsageError for a card without findings."""
     if not card.findings:
         raise UsageError(f"the card of {card.model} has no findings; there is nothing to show.")
+    groups = group_tables(card.groups)
     calibrations = [(one, card_charts.reliability_picture(f"reliability-{i}", one)) for i, one in enumerate(card.calibrations)]
     return _rendered(
         "card.html.j2",
@@ -85,7 +86,8 @@ def card_html(card: Card) -> str:
         flags=card_flags.all_flags(card),
         headlines=_headlines(card),
         questions=_questions(card.questions),
-        heat=_heat(card.groups),
+        groups=groups,
+        n_more_tasks=len({cell.task for cell in card.groups}) - sum(len(table.tasks) for table in groups),
         left_out={task: some for task, some in card.left_out.items() if some},
         curves=_cut(_curves(card.curves), MAX_CURVES, of=len(card.curves)),
         calibrations=calibrations,
@@ -203,29 +205,6 @@ def _questions(questions: Sequence[Question]) -> dict[str, Any]:
         **{name: [_answers(one, [one]) for one in part] for name, part in parts.items()},
         "n_more_between": folded.n_more,
         "n_more_without": lost.n_more,
-    }
-
-
-def _heat(cells: Sequence[GroupCell]) -> dict[str, Any]:
-    """Groups by tasks, the furthest group first (by its mean over tasks); cells as (estimate, colour, ink)."""
-    tasks = list(dict.fromkeys(cell.task for cell in cells))[:MAX_TASKS]
-    by_group: dict[str, dict[str, Estimate]] = {}
-    for cell in cells:
-        by_group.setdefault(cell.group, {})[cell.task] = cell.distance
-
-    def mean(group: str) -> float:
-        known = [e.value for e in by_group[group].values() if e.is_defined]
-        return sum(known) / len(known) if known else float("-inf")
-
-    groups = sorted(by_group, key=lambda group: -mean(group))
-    shown = [(group, [by_group[group].get(task) for task in tasks]) for group in groups[:MAX_GROUPS]]
-    values = [float("nan") if e is None else e.value for _, row in shown for e in row]
-    colours = iter(card_charts.heat_colours(values))
-    return {
-        "tasks": tasks,
-        "rows": [(group, [(e, *next(colours)) for e in row]) for group, row in shown],
-        "n_more_groups": max(0, len(groups) - MAX_GROUPS),
-        "n_more_tasks": len({cell.task for cell in cells}) - len(tasks),
     }
 
 
