@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,11 +21,56 @@ if TYPE_CHECKING:
     from pluralign.commands import StudyPlan
     from pluralign.raters.evidence import StudySettings
     from pluralign.raters.findings import Findings
+    from pluralign.raters.language_study import LanguageStudy
 
 __all__ = ["inspect", "study"]
 
 _READ, _RUN, _STUDY, _MODEL, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), PredictModelFlags(), OutputFlags()
 _LANGUAGE = Group("A language model beside", sort_key=4)
+
+
+@Parameter(name="*", group=_LANGUAGE)
+@dataclass(frozen=True, kw_only=True)
+class LanguageFlags:
+    """What a language model is asked beside the study."""
+
+    model: str | None = None
+    """Ask a language model too: hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded or scripted."""
+    profiles: Path | None = None
+    """The raters' value profiles: a file or run folder of `pluralign profile write`, written with the same --seed."""
+    told: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)] = ()
+    """What the model is told of a rater: nothing, attributes, attribute:NAME, examples:N, profile, or several with +. Default:
+    all that there is."""
+    asked_raters: int = 100
+    """About whom the model is asked, at most."""
+    asked_ratings: int = 16
+    """Held-out ratings of each of them, at most."""
+    cache: bool = True
+    """Take answers that are remembered, and remember new ones."""
+
+    @contextlib.contextmanager
+    def opened(self, flags: PredictModelFlags) -> Iterator[LanguageStudy | None]:
+        """The study with its model and cache; None where no model is named."""
+        from pluralign import commands
+
+        if self.model is None:
+            if self.profiles is not None or self.told:
+                raise UsageError("--profiles and --told are what a language model is told; name one with --model.")
+            yield None
+            return
+        with opened_cache(AskingFlags(cache=self.cache)) as answers:
+            yield commands.language_study(
+                self.model,
+                profiles=self.profiles,
+                representations=self.told,
+                n_raters=self.asked_raters,
+                n_ratings_each=self.asked_ratings,
+                settings=flags.to_settings(),
+                cache=answers,
+            )
+
+
+_BESIDE = LanguageFlags()
 
 
 def study(
@@ -33,12 +81,7 @@ def study(
     run: RunFlags = _RUN,
     features: Annotated[Path | None, Parameter(group=THE_STUDY)] = None,
     asked: StudyFlags = _STUDY,
-    model: Annotated[str | None, Parameter(group=_LANGUAGE)] = None,
-    profiles: Annotated[Path | None, Parameter(group=_LANGUAGE)] = None,
-    told: Annotated[tuple[str, ...], Parameter(group=_LANGUAGE, consume_multiple=True, negative=(), show_default=False)] = (),
-    asked_raters: Annotated[int, Parameter(group=_LANGUAGE)] = 100,
-    asked_ratings: Annotated[int, Parameter(group=_LANGUAGE)] = 16,
-    cache: Annotated[bool, Parameter(group=_LANGUAGE)] = True,
+    beside: LanguageFlags = _BESIDE,
     opened: PredictModelFlags = _MODEL,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -53,48 +96,21 @@ def study(
     features
         Numbers about the items in place of their texts, such as an embedding: CSV or parquet, item_id and columns of
         numbers.
-    model
-        Ask a language model too: hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded or scripted.
-    profiles
-        The raters' value profiles: a file or run folder of `pluralign profile write`, written with the same --seed.
-    told
-        What the model is told of a rater: nothing, attributes, attribute:NAME, examples:N, profile, or several with +. Default:
-        all that there is.
-    asked_raters
-        About whom the model is asked, at most.
-    asked_ratings
-        Held-out ratings of each of them, at most.
-    cache
-        Take answers that are remembered, and remember new ones.
     """
     from pluralign import commands
     from pluralign.progress import progress_bars
 
     settings = asked.to_settings(seed=run.seed)
     if file == "simulated":
-        if model is not None or profiles is not None or told:
+        if beside != LanguageFlags():
             raise UsageError("study simulated asks no language model; give it a table of ratings.")
         _study_simulated(run, settings, read=read, features=features, output=output)
         return
-    if model is None and (profiles is not None or told):
-        raise UsageError("--profiles and --told are what a language model is told; name one with --model.")
     out = run.out or Path("runs") / (file.resolve().stem or "study")
-    options = read.to_options()
-    with opened_cache(AskingFlags(cache=cache and model is not None)) as answers:
-        language = None
-        if model is not None:
-            language = commands.language_study(
-                model,
-                profiles=profiles,
-                representations=told,
-                n_raters=asked_raters,
-                n_ratings_each=asked_ratings,
-                settings=opened.to_settings(),
-                cache=answers,
-            )
+    with beside.opened(opened) as language:
         if run.dry_run:
             plan = commands.plan(
-                file, out, read=options, features=features, settings=settings, limit=run.limit, language=language
+                file, out, read=read.to_options(), features=features, settings=settings, limit=run.limit, language=language
             )
             _show_plan(plan, output=output)
             return
@@ -102,7 +118,7 @@ def study(
             found = commands.study(
                 file,
                 out,
-                read=options,
+                read=read.to_options(),
                 features=features,
                 settings=settings,
                 limit=run.limit,

@@ -23,7 +23,7 @@ FEW = 24
 N_FURTHEST = N_NEAREST = 10
 """Of more groups, those in the table."""
 MAX_TASKS = 40
-MAX_LISTED = 6000
+MAX_LISTED = 1000
 """Cells of all lists together."""
 
 Cell = tuple[Estimate | None, str, str]
