@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pluralign.raters.findings import Findings
     from pluralign.raters.language_study import LanguageStudy
 
-__all__ = ["inspect", "study"]
+__all__ = ["LanguageFlags", "inspect", "study"]
 
 _READ, _RUN, _STUDY, _MODEL, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), PredictModelFlags(), OutputFlags()
 _LANGUAGE = Group("A language model beside", sort_key=4)
