@@ -6,7 +6,15 @@ import textwrap
 from collections.abc import Sequence
 
 from pluralign.estimates import Estimate
-from pluralign.raters.findings import Agreement, Clustering, Findings, Information, InformationRow
+from pluralign.raters.findings import (
+    Agreement,
+    Clustering,
+    Findings,
+    Information,
+    InformationRow,
+    LanguageFindings,
+    LanguageRow,
+)
 
 __all__ = ["summary"]
 
@@ -20,6 +28,7 @@ def summary(findings: Findings) -> list[str]:
     Simulated people: beside each estimate stands the truth, and whether the interval holds it.
     """
     lines = [*_data(findings), "", *_information(findings.information), "", *_clusterings(findings.clusterings)]
+    lines += ["", *_language(findings.language)] if findings.language else []
     return [piece for line in lines for piece in _wrapped(line)]
 
 
@@ -67,6 +76,24 @@ def _clusterings(clusterings: Sequence[Clustering]) -> list[str]:
     return lines or ["no clusters were looked for, or none could be formed"]
 
 
+def _language(found: LanguageFindings) -> list[str]:
+    """What a language model gains from what it is told, and the statistical models on the same ratings."""
+    cells = [["told", "tells, nats", "kept", "loss, nats"]]
+    for name, rows in ((found.model, found.rows), ("statistical models", found.statistical)):
+        cells += [[_short(name), "", "", ""]] if rows else []
+        cells += [
+            [f"  {_short(row.label)}", _interval(row.information_nats), _kept(row), _interval(row.loss_nats)] for row in rows
+        ]
+    n_unanswered = sum(row.n_unanswered for row in found.rows)
+    return [
+        f"{found.model}, asked about {found.n_ratings:,} held-out ratings by {found.n_raters:,} raters",
+        *_table(cells),
+        *([f"{n_unanswered:,} questions got no answer; they count with the shares of all answers"] if n_unanswered else []),
+        f"of what is uncertain, {found.known_label} tells: {_text(found.epistemic_share)}",
+        f"which prediction belongs to whom is told right: {_text(found.matching.accuracy)}; by chance .5",
+    ]
+
+
 def _wrapped(line: str) -> list[str]:
     """A sentence in lines of at most WIDTH; rows of the table, which begin with a space, stay whole."""
     if not line or line.startswith(" "):
@@ -109,7 +136,7 @@ def _text(estimate: Estimate) -> str:
     return _interval(estimate) if estimate.is_defined else str(estimate)
 
 
-def _kept(row: InformationRow) -> str:
+def _kept(row: InformationRow | LanguageRow) -> str:
     return f"{round(100 * row.kept.value) + 0} %" if row.kept.is_defined else "-"
 
 
