@@ -66,7 +66,7 @@ VERBS = [
     ("serve",),
     ("transplant",),
     *(("adapt",), ("predict",)),
-    *(("profile",), ("profile", "write"), ("profile", "show"), ("profile", "edit")),
+    *(("profile",), ("profile", "write"), ("profile", "show"), ("profile", "edit"), ("profile", "cluster")),
     *(("evaluate",), ("compare",), ("rescore",), ("export",)),
     *(("values",), ("values-data",)),
 ]

@@ -19,7 +19,10 @@ from pluralign.report import page as page_module
 from pluralign.report import study_page, write_study_page
 from report.made_up import ARABIC, LONG, bare_findings, data_summary, est, findings
 
-SECTIONS = ["overview", "agreement", "information", "language", "groups", "calibration", "raters", "items", "method", "glossary"]
+SECTIONS = [
+    *("overview", "agreement", "information", "language", "groups"),
+    *("calibration", "raters", "items", "method", "glossary"),
+]
 HTML_TAGS = {
     *("html", "head", "meta", "title", "style", "body", "main", "nav", "header", "section", "article", "aside", "footer"),
     *("h1", "h2", "h3", "h4", "p", "a", "div", "span", "strong", "bdi", "cite", "ol", "ul", "li", "dl", "dt", "dd"),

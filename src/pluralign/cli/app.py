@@ -14,7 +14,7 @@ import cyclopts.config
 from cyclopts import App, ArgumentCollection, CycloptsError
 
 from pluralign import __version__
-from pluralign.cli import asking, cache, evaluating, individual, profiles, suite, tuning, values_data
+from pluralign.cli import asking, cache, evaluating, individual, profile_clusters, profiles, suite, tuning, values_data
 from pluralign.cli.demo import demo
 from pluralign.cli.printing import say
 from pluralign.cli.serve import serve
@@ -67,6 +67,7 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     written.command(profiles.write)
     written.command(profiles.show)
     written.command(profiles.edit)
+    written.command(profile_clusters.cluster)
     app.command(written)
     app.command(individual.adapt)
     app.command(individual.predict)
@@ -148,7 +149,7 @@ def _verbs(tokens: Sequence[str]) -> list[str]:
         "ratings": ("inspect",),
         "suite": ("list", "show", "build", "check"),
         "cache": ("stats", "clear"),
-        "profile": ("write", "show", "edit"),
+        "profile": ("write", "show", "edit", "cluster"),
     }
     if not tokens or tokens[0] not in known:
         return []

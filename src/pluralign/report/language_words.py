@@ -29,7 +29,8 @@ def about_share(found: LanguageFindings) -> str:
         return f"What knowing the rater takes away of the uncertainty has no value: {share.why_undefined}."
     return (
         f"Of the uncertainty that is left when nothing is known of a rater, {percent(share.value)} "
-        f"({_interval(share)}) goes away when the model knows of the rater: {isolate(found.known_label)}. That part lies between people. "
+        f"({_interval(share)}) goes away when the model knows of the rater: {isolate(found.known_label)}. "
+        "That part lies between people. "
         "The rest lies within them, or is not in what the model was told, or the model cannot use it."
     )
 
