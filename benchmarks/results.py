@@ -28,9 +28,11 @@ import polars as pl
 
 from pluralign.estimates import Estimate, estimate_mean, estimate_mean_difference, undefined
 from pluralign.files import write_text_atomic
+from pluralign.models import open_model
 from pluralign.raters.attributes import code_attributes
 from pluralign.raters.baselines import Marginal, PerItem, PerRater, RatingModel, Uniform
 from pluralign.raters.features import NoFeatures
+from pluralign.raters.language_decoder import DecoderSettings, LanguageModelDecoder
 from pluralign.raters.mixed import MixedModel
 from pluralign.raters.stacking import CrossFitted, cross_fitted, fit_pool
 from pluralign.raters.text_logistic import TextLogistic, TextLogisticSettings
@@ -110,10 +112,17 @@ class Model:
     in_stack: bool = False
     needs_attributes: bool = False
     has_probabilities: bool = True
+    most_asked: int | None = None
+    """Left out where more is asked, since it is slow."""
 
 
 def _with_attributes(parts: Parts, case: Case) -> TextLogistic:
     return TextLogistic(TextLogisticSettings(new=case.new, attributes=tuple(_usable(parts.train))))
+
+
+def _embedded(parts: Parts, case: Case) -> LanguageModelDecoder:
+    settings = DecoderSettings(n_recalibration=500)
+    return LanguageModelDecoder(open_model("embedded"), "examples:4", settings=settings)
 
 
 def _learned(parts: Parts, case: Case) -> MixedModel:
@@ -134,6 +143,7 @@ MODELS: dict[str, Model] = {
     "mixed": Model("mixed model", lambda p, c: MixedModel(), in_stack=True),
     "mixed-attributes": Model("mixed model with attributes", lambda p, c: WithAttributes(MixedModel()), needs_attributes=True),
     "mixed-learned": Model("mixed model, learned text features", _learned, in_stack=True),
+    "embedded": Model("the embedded language model, 4 past ratings", _embedded, most_asked=4_000),
 }
 """Name (of its pieces, a-z and -) -> model. A language model's decoder fits in: `lambda p, c: LanguageModelDecoder(...)`."""
 
@@ -162,6 +172,8 @@ def predict(case: Case, ratings: Ratings, seed: int, data_dir: Path, work: Path)
     with Run.open(work / f"{case.key}.{seed}", config) as run:
         for name, model in MODELS.items():
             if model.needs_attributes and not _usable(parts.train):
+                continue
+            if model.most_asked is not None and len(parts.asked) > model.most_asked:
                 continue
             began, n_there = time.perf_counter(), len(run.finished_steps())
             table = run.step_table(name, lambda m=model: _as_table(_fitted(m, parts, case)))
