@@ -108,23 +108,27 @@ def language_study(
     model: str | LanguageModel,
     *,
     profiles: str | os.PathLike[str] | None = None,
+    groups: str | os.PathLike[str] | None = None,
     representations: Sequence[str] = (),
     n_raters: int = 100,
     n_ratings_each: int = 16,
     settings: ModelSettings | None = None,
     cache: ResponseCache | None = None,
 ) -> LanguageStudy:
-    """What `study` asks a language model. `profiles` is a file or run folder of `profile write`, written with the study's seed.
+    """What `study` asks a language model.
 
-    Raises UsageError for a representation that is none or one below its fewest, and what opening the model raises.
+    `profiles` is a file or run folder of `profile write`, `groups` a run folder of `profile cluster`, both made with the
+    study's seed. Raises UsageError for a representation that is none or a number below its fewest, and what opening a model
+    raises.
     """
     from pluralign.raters.profile_files import read_profiles
+    from pluralign.raters.profile_groups import read_group_texts
     from pluralign.raters.profiles import profile_texts, written_from
 
     known = [] if profiles is None else read_profiles(profiles)
     return LanguageStudy(
         model=open_model(model, settings, cache=cache) if isinstance(model, str) else model,
-        texts=RaterTexts(profiles=profile_texts(known)),
+        texts=RaterTexts(profiles=profile_texts(known), clusters={} if groups is None else read_group_texts(groups)),
         written_from=written_from(known),
         representations=tuple(representations),
         n_raters=n_raters,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LanguageFlags", "inspect", "study"]
 
 _READ, _RUN, _STUDY, _MODEL, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), PredictModelFlags(), OutputFlags()
+_MANY = Parameter(consume_multiple=True, negative=(), show_default=False)
 _LANGUAGE = Group("A language model beside", sort_key=4)
 
 
@@ -37,10 +38,12 @@ class LanguageFlags:
     model: str | None = None
     """Ask a language model too: hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded or scripted."""
     profiles: Path | None = None
-    """The raters' value profiles: a file or run folder of `pluralign profile write`, written with the same --seed."""
-    told: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)] = ()
-    """What the model is told of a rater: nothing, attributes, attribute:NAME, examples:N, profile, or several with +. Default:
-    all that there is."""
+    """The raters' value profiles: a file or run folder of `pluralign profile write` with the same --seed."""
+    groups: Path | None = None
+    """Groups of raters: a run folder of `pluralign profile cluster` with the same --seed; the most groups it has are told."""
+    told: Annotated[tuple[str, ...], _MANY] = ()
+    """What the model is told of a rater: nothing, attributes, attribute:NAME, examples:N, profile, cluster, or several with +.
+    Default: all that there is."""
     asked_raters: int = 100
     """About whom the model is asked, at most."""
     asked_ratings: int = 16
@@ -54,14 +57,15 @@ class LanguageFlags:
         from pluralign import commands
 
         if self.model is None:
-            if self.profiles is not None or self.told:
-                raise UsageError("--profiles and --told are what a language model is told; name one with --model.")
+            if self.profiles is not None or self.groups is not None or self.told:
+                raise UsageError("--profiles, --groups and --told are what a language model is told; name one with --model.")
             yield None
             return
         with opened_cache(AskingFlags(cache=self.cache)) as answers:
             yield commands.language_study(
                 self.model,
                 profiles=self.profiles,
+                groups=self.groups,
                 representations=self.told,
                 n_raters=self.asked_raters,
                 n_ratings_each=self.asked_ratings,
