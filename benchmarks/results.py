@@ -143,7 +143,7 @@ MODELS: dict[str, Model] = {
     "mixed": Model("mixed model", lambda p, c: MixedModel(), in_stack=True),
     "mixed-attributes": Model("mixed model with attributes", lambda p, c: WithAttributes(MixedModel()), needs_attributes=True),
     "mixed-learned": Model("mixed model, learned text features", _learned, in_stack=True),
-    "embedded": Model("the embedded language model, 4 past ratings", _embedded, most_asked=4_000),
+    "embedded": Model("the embedded language model, 4 past ratings", _embedded, most_asked=1_000),
 }
 """Name (of its pieces, a-z and -) -> model. A language model's decoder fits in: `lambda p, c: LanguageModelDecoder(...)`."""
 
