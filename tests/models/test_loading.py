@@ -259,7 +259,7 @@ def test_the_precision_is_the_quicker_one(monkeypatch: pytest.MonkeyPatch, folde
 def test_measuring_the_precision_is_quick() -> None:
     start = time.process_time()
     assert quick_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 5
 
 
 def test_limits_follow_the_memory() -> None:

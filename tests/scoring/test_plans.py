@@ -25,7 +25,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_plans_take_the_arguments_of_what_they_plan() -> None:
     for run, plan in ((scoring.score, plan_score), (scoring.sample, plan_sample)):
-        taken = [name for name in inspect.signature(run).parameters if name not in ("cache", "seed", "on_progress")]
+        taken = [name for name in inspect.signature(run).parameters if name not in ("cache", "seed", "engine", "on_progress")]
         assert list(inspect.signature(plan).parameters) == taken
 
 
