@@ -17,7 +17,7 @@ import pytest
 
 from models import tiny
 from pluralign import cli
-from pluralign.cli.asking import _default_folder
+from pluralign.cli.asking import run_folder
 from pluralign.episodes import Episode, Example
 from pluralign.errors import DataError, UsageError
 from pluralign.models import ChatStyle, ModelSettings, SamplingSettings
@@ -71,10 +71,12 @@ def test_flags_become_settings() -> None:
 
 
 def test_the_default_folder_names_file_command_and_model() -> None:
-    assert _default_folder(Path("a/coins.jsonl"), "score", "scripted") == Path("runs/coins-score-scripted")
-    assert _default_folder(Path("coins.parquet"), "sample", "hf/some/where/model-1b/") == Path("runs/coins-sample-model-1b")
-    assert _default_folder(Path("x.jsonl"), "score", "openai/a b:c") == Path("runs/x-score-a-b-c")
-    assert _default_folder(Path("x.jsonl"), "score", "openai/..") == Path("runs/x-score-model")
+    assert run_folder(Path("a/coins.jsonl"), "score", "scripted", unnamed="episodes") == Path("runs/coins-score-scripted")
+    assert run_folder(Path("coins.parquet"), "sample", "hf/some/where/model-1b/", unnamed="episodes") == Path(
+        "runs/coins-sample-model-1b"
+    )
+    assert run_folder(Path("x.jsonl"), "score", "openai/a b:c", unnamed="episodes") == Path("runs/x-score-a-b-c")
+    assert run_folder(Path("x.jsonl"), "score", "openai/..", unnamed="episodes") == Path("runs/x-score-model")
 
 
 # score and sample

@@ -16,6 +16,7 @@ from pluralign.estimates import (
     estimate_from_draws,
     estimate_mean,
     estimate_mean_difference,
+    estimate_ratio,
     holm,
     joint_intervals,
     undefined,
@@ -247,3 +248,18 @@ def test_holm_keeps_the_order_and_lies_between_raw_and_bonferroni() -> None:
     assert all(a <= b for a, b in pairwise(adjusted[raw.argsort()]))
     assert (adjusted >= raw).all()
     assert (adjusted <= np.minimum(1.0, 30 * raw) + 1e-15).all()
+
+
+def test_a_ratio_is_a_mean_where_all_weigh_the_same() -> None:
+    rng = np.random.default_rng(3)
+    values, units = rng.random(50), rng.integers(0, 9, 50)
+    ratio, mean = estimate_ratio(values, np.ones(50), units, seed=1), estimate_mean(values, units, seed=1)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((mean.value, mean.low, mean.high), abs=1e-12)
+    assert ratio.n == mean.n
+
+
+def test_a_ratio_by_hand() -> None:
+    """(1 + 2 + 3) / (2 + 2 + 4), each row a unit; without anything below there is no share."""
+    assert estimate_ratio(np.array([1, 2, 3]), np.array([2, 2, 4])).value == 6 / 8
+    assert estimate_ratio(np.array([1, 2]), np.zeros(2), why="no pairs").why_undefined == "no pairs"
+    assert estimate_ratio(np.array([1, 2]), np.ones(2), np.array([5, 5])).why_undefined is not None

@@ -28,6 +28,7 @@ __all__ = [
     "estimate_from_draws",
     "estimate_mean",
     "estimate_mean_difference",
+    "estimate_ratio",
     "holm",
     "joint_intervals",
     "undefined",
@@ -199,6 +200,34 @@ def estimate_mean_difference(
     if ours.shape != theirs.shape:
         raise UsageError(f"a paired difference needs the same rows; got {ours.shape} and {theirs.shape}.")
     return estimate_mean(ours - theirs, units, unit=unit, seed=seed, n_resamples=n_resamples)
+
+
+def estimate_ratio(
+    above: npt.NDArray[Any],
+    below: npt.NDArray[Any],
+    units: IntArray | None = None,
+    *,
+    unit: str = "rater",
+    seed: int = 0,
+    why: str = "there is nothing to take a share of",
+) -> Estimate:
+    """sum(above) / sum(below) over rows [n] with an interval from resampling the units [n] that the rows belong to.
+
+    Without `units` each row is one. Undefined, for the reason `why`, where the lower sum is 0; or with one unit.
+
+    >>> e = estimate_ratio(np.array([1, 1]), np.array([2, 2]), unit="pair")
+    >>> (e.value, e.low, e.high, e.n)
+    (0.5, 0.5, 0.5, 2)
+    """
+    sums = np.stack([above, below], axis=1).astype(np.float64)
+    if units is not None:
+        names, index = np.unique(units, return_inverse=True)
+        sums, _ = unit_sums(sums, index, len(names))
+    a, b = sums[:, :1], sums[:, 1:]
+    if b.sum() == 0:
+        return undefined(why, n=len(b), unit=unit, seed=seed)
+    draws = bootstrap_ratios(a, b, seed=seed)[:, 0]
+    return estimate_from_draws(float(a.sum() / b.sum()), draws, n=len(b), unit=unit, seed=seed)
 
 
 def joint_intervals(

@@ -26,7 +26,7 @@ from pluralign.models.embedded import embedded_folder
 from pluralign.progress import Tell
 from pluralign.raters.individual import n_questions, predict_ratings
 from pluralign.raters.individual_adapt import AdaptPlan, adapt_model, plan_adapt_model
-from pluralign.raters.individual_asked import KINDS, AskedRatings, joined, missing_pairs, some_rows
+from pluralign.raters.individual_asked import KINDS, AskedRatings, joined, missing_pairs
 from pluralign.raters.individual_layout import Layout, adapted_words
 from pluralign.raters.individual_models import is_statistical, privacy_of
 from pluralign.raters.individual_pairs import ToldTexts, read_pairs, read_told_texts
@@ -35,6 +35,7 @@ from pluralign.raters.lewidi_files import LewidiAsked, is_lewidi_asked, read_lew
 from pluralign.raters.representations import RaterTexts, RaterWords, Representation, rater_queries
 from pluralign.ratings import Note, Ratings
 from pluralign.ratings.readers import ReadOptions, read_long, read_ratings
+from pluralign.ratings.splits import some_rows
 from pluralign.scoring.job import opened_model
 from pluralign.scoring.shown import named_template
 from pluralign.scoring.totals import Prices

@@ -40,7 +40,25 @@ def test_raters_without_a_rating_do_not_count() -> None:
     attribute, summary = coded(["a"] * 6 + ["b"] * 6 + [None, "b", "c"], silent=3)
     assert attribute is not None
     assert (summary.levels, summary.n_raters, summary.n_missing) == (["a", "b"], [6, 6], 0)
-    assert attribute.level[12:14].tolist() == [-1, 1]
+    assert attribute.level[12:].tolist() == [-1, 1, -1]
+
+
+@pytest.mark.parametrize(
+    ("values", "silent"),
+    [
+        (["a"] * 6 + ["b"] * 6, "c"),
+        (["a"] * 6 + ["b"] * 2 + ["c"] * 2, "d"),  # b and c are pooled, but of d nothing is known
+        ([str(k) for k in range(20)], "unknown"),
+    ],
+)
+def test_a_value_that_nobody_with_a_rating_has_is_not_known(values: list[object], silent: str) -> None:
+    attribute, summary = coded([*values, silent], silent=1)
+    without, same = coded([*values, None], silent=1)
+    assert attribute is not None
+    assert without is not None
+    assert attribute.level.tolist() == without.level.tolist()
+    assert attribute.level[-1] == -1
+    assert (attribute.levels, summary) == (without.levels, same)
 
 
 # Readers give attributes as text; ages come as numbers or as text, both have to be cut alike.

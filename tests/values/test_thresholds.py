@@ -8,7 +8,7 @@ import pytest
 
 from pluralign.errors import DataError, UsageError
 from pluralign.values.considerations import Consideration
-from pluralign.values.dedup import cosine_keep, rouge_keep
+from pluralign.values.dedup import ROUGE_SCORES, cosine_keep, rouge_keep
 from pluralign.values.thresholds import Candidates, ThresholdGrid, candidates_of, tune_thresholds
 
 WORDS = ("care", "truth", "rest", "fame", "order", "custom", "pleasure", "safety", "justice", "travel")
@@ -73,7 +73,7 @@ def test_one_walk_serves_all_relevance_thresholds() -> None:
         for one in candidates:
             some = np.flatnonzero(one.relevance >= row["relevance"])
             listed = [one.considerations[i] for i in some]
-            left = rouge_keep(listed, one.relevance[some], threshold=row["ngram"])
+            left = rouge_keep(listed, one.relevance[some], threshold=dict.fromkeys(ROUGE_SCORES, row["ngram"]))
             vectors = one.vectors
             assert vectors is not None
             n_kept += len(
@@ -130,6 +130,30 @@ def test_candidates_of_a_table() -> None:
     assert np.isnan(found[0].relevance[1])
     with pytest.raises(DataError, match="no column relevant"):
         candidates_of(table.drop("relevant"))
+
+
+def test_outputs_that_could_not_be_read_are_no_candidates() -> None:
+    """A situation without a candidate is one of which all is missed: recall 1 / 2."""
+    table = pl.DataFrame(
+        {"action": ["s", "s", "t"], "vrd": ["Value", None, None], "text": ["care", None, None], "relevant": [0.9, None, None]}
+    )
+    care = [Consideration("Value", "care")]
+    for vectors in (None, np.ones((3, 2))):
+        candidates = candidates_of(table, vectors)
+        assert [len(one.considerations) for one in candidates] == [1, 0]
+        found = tune_thresholds(candidates, {"s": care, "t": care}, n_folds=2)
+        assert found.held_out_recall.value == 0.5
+        assert found.n_unscored == 0
+
+
+def test_dropped_as_in_the_system() -> None:
+    """Two words of three in common: F is 0.8 and precision 1, so at 0.9 the system drops it, and F alone does not."""
+    pair = (Consideration("Value", "care of others"), Consideration("Value", "care of"))
+    candidates = [Candidates(situation=s, considerations=pair, relevance=np.array([0.9, 0.8])) for s in ("s", "t")]
+    reference = {"s": [pair[0]], "t": [pair[0]]}
+    grid = ThresholdGrid(relevance=(0.0,), ngram=(0.9,), embed=(1.0,))
+    assert tune_thresholds(candidates, reference, grid=grid, n_folds=2).table["kept"].to_list() == [2]
+    assert tune_thresholds(candidates, reference, grid=grid, n_folds=2, scores=["f"]).table["kept"].to_list() == [4]
 
 
 def test_what_is_refused() -> None:

@@ -14,14 +14,20 @@ from pluralign.web.work import Busy, Worker
 
 
 class Answers:
-    """Doubles numbers; may be held up."""
+    """Two functions that double numbers, and may be held up."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[str, list[Any]]] = []
         self.go = threading.Event()
         self.go.set()
 
-    def __call__(self, kind: str, questions: Sequence[Any]) -> list[Any]:
+    def a(self, questions: Sequence[Any]) -> list[Any]:
+        return self._doubled("a", questions)
+
+    def b(self, questions: Sequence[Any]) -> list[Any]:
+        return self._doubled("b", questions)
+
+    def _doubled(self, kind: str, questions: Sequence[Any]) -> list[Any]:
         self.go.wait(5)
         self.batches.append((kind, list(questions)))
         if "bad" in questions:
@@ -36,7 +42,7 @@ def answers() -> Answers:
 
 @pytest.fixture
 def worker(answers: Answers) -> Iterator[Worker]:
-    made = Worker(answers, most_waiting=8, most_at_once=4)
+    made = Worker(most_waiting=8, most_at_once=4)
     yield made
     answers.go.set()
     made.close()
@@ -45,21 +51,21 @@ def worker(answers: Answers) -> Iterator[Worker]:
 async def _held_up(worker: Worker, answers: Answers) -> asyncio.Task[list[Any]]:
     """The thread is busy with a first question until `go` is set."""
     answers.go.clear()
-    first = asyncio.create_task(worker.ask("a", 0))
+    first = asyncio.create_task(worker.ask(answers.a, 0))
     while worker.stats.n_waiting or not first:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     return first
 
 
-def test_answers_come_back_in_order(worker: Worker) -> None:
-    assert asyncio.run(worker.ask("a", 1, 2, 3)) == [2, 4, 6]
+def test_answers_come_back_in_order(worker: Worker, answers: Answers) -> None:
+    assert asyncio.run(worker.ask(answers.a, 1, 2, 3)) == [2, 4, 6]
 
 
-def test_what_waits_of_one_kind_is_answered_together(worker: Worker, answers: Answers) -> None:
+def test_what_waits_for_one_function_is_answered_together(worker: Worker, answers: Answers) -> None:
     async def play() -> None:
         first = await _held_up(worker, answers)
-        others = [asyncio.create_task(worker.ask(kind, n)) for n, kind in enumerate("aabaaa")]
+        others = [asyncio.create_task(worker.ask(getattr(answers, kind), n)) for n, kind in enumerate("aabaaa")]
         await asyncio.sleep(0.05)
         answers.go.set()
         await asyncio.gather(first, *others)
@@ -73,14 +79,14 @@ def test_what_waits_of_one_kind_is_answered_together(worker: Worker, answers: An
 def test_a_full_queue_turns_away_at_once_and_all_or_none(worker: Worker, answers: Answers) -> None:
     async def play() -> None:
         first = await _held_up(worker, answers)
-        waiting = asyncio.create_task(worker.ask("a", *range(6)))
+        waiting = asyncio.create_task(worker.ask(answers.a, *range(6)))
         await asyncio.sleep(0.02)
         start = time.perf_counter()
         with pytest.raises(Busy) as caught:
-            await worker.ask("a", 7, 8, 9)
+            await worker.ask(answers.a, 7, 8, 9)
         assert time.perf_counter() - start < 0.5
         assert caught.value.retry_after_s >= 1
-        two = asyncio.create_task(worker.ask("a", 7, 8))
+        two = asyncio.create_task(worker.ask(answers.a, 7, 8))
         answers.go.set()
         assert await two == [14, 16]
         await asyncio.gather(first, waiting)
@@ -92,7 +98,7 @@ def test_a_full_queue_turns_away_at_once_and_all_or_none(worker: Worker, answers
 def test_one_question_s_fault_is_not_its_neighbours(worker: Worker, answers: Answers) -> None:
     async def play() -> list[Any]:
         first = await _held_up(worker, answers)
-        tasks = [asyncio.create_task(worker.ask("a", one)) for one in (1, "bad", 3)]
+        tasks = [asyncio.create_task(worker.ask(answers.a, one)) for one in (1, "bad", 3)]
         await asyncio.sleep(0.05)
         answers.go.set()
         await first
@@ -107,24 +113,24 @@ def test_one_question_s_fault_is_not_its_neighbours(worker: Worker, answers: Ans
 def test_who_gave_up_is_not_worked_for(worker: Worker, answers: Answers) -> None:
     async def play() -> None:
         first = await _held_up(worker, answers)
-        gone = asyncio.create_task(worker.ask("a", 99))
+        gone = asyncio.create_task(worker.ask(answers.a, 99))
         await asyncio.sleep(0.02)
         gone.cancel()
         await asyncio.sleep(0.02)
         answers.go.set()
         await first
-        assert await worker.ask("a", 1) == [2]
+        assert await worker.ask(answers.a, 1) == [2]
 
     asyncio.run(play())
     assert all(99 not in questions for _, questions in answers.batches)
 
 
 def test_closing_turns_away_who_waits(answers: Answers) -> None:
-    worker = Worker(answers)
+    worker = Worker()
 
     async def play() -> None:
         first = await _held_up(worker, answers)
-        waiting = asyncio.create_task(worker.ask("a", 1))
+        waiting = asyncio.create_task(worker.ask(answers.a, 1))
         await asyncio.sleep(0.02)
         closing = threading.Thread(target=worker.close)
         closing.start()
@@ -134,6 +140,6 @@ def test_closing_turns_away_who_waits(answers: Answers) -> None:
         assert await first == [0]
         closing.join()
         with pytest.raises(Busy):
-            await worker.ask("a", 1)
+            await worker.ask(answers.a, 1)
 
     asyncio.run(play())

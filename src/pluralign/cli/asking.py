@@ -12,13 +12,12 @@ from cyclopts import Group, Parameter
 
 from pluralign.cli.flags import OutputFlags
 from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags, SamplingFlags, TemplateFlags
-from pluralign.cli.printing import print_json, say
+from pluralign.cli.printing import print_found, print_json, print_plan
 
 if TYPE_CHECKING:
     from pluralign.models.cache import ResponseCache
-    from pluralign.scoring import AskingPlan, Samples, Scores
 
-__all__ = ["folder_word", "opened_cache", "sample", "score", "show"]
+__all__ = ["folder_word", "opened_cache", "run_folder", "sample", "score", "show"]
 
 _MODEL, _TEMPLATE, _RUN, _SAMPLING, _OUTPUT = ModelFlags(), TemplateFlags(), AskingFlags(), SamplingFlags(), OutputFlags()
 _THE_QUESTION = Group("The question", sort_key=0)
@@ -53,11 +52,11 @@ def score(
     from pluralign import scoring
     from pluralign.progress import progress_bars
 
-    out = run.out or _default_folder(episodes, "score", model)
+    out = run.out or run_folder(episodes, "score", model, unnamed="episodes")
     settings, prices = opened.to_settings(), run.prices()
     if run.dry_run:
         plan = scoring.plan_score(episodes, out, model=model, ask=ask, at=at, settings=settings, limit=run.limit, prices=prices)
-        _show_plan(plan, output=output)
+        print_plan(plan.to_dict(), plan.lines(), as_json=output.json)
         return
     with opened_cache(run) as cache, progress_bars() as tell:
         found = scoring.score(
@@ -73,7 +72,8 @@ def score(
             seed=run.seed,
             on_progress=tell,
         )
-    _finish(found, scoring.scores_lines(found), out, output=output)
+    written = f"{out}: results.json, records.parquet"
+    print_found(found.to_dict(), scoring.scores_lines(found), written, as_json=output.json)
 
 
 def sample(
@@ -101,14 +101,14 @@ def sample(
     from pluralign import scoring
     from pluralign.progress import progress_bars
 
-    out = run.out or _default_folder(episodes, "sample", model)
+    out = run.out or run_folder(episodes, "sample", model, unnamed="episodes")
     settings, prices = opened.to_settings(), run.prices()
     drawing = sampling.to_sampling(seed=run.seed)
     if run.dry_run:
         plan = scoring.plan_sample(
             episodes, out, model=model, sampling=drawing, at=at, settings=settings, limit=run.limit, prices=prices
         )
-        _show_plan(plan, output=output)
+        print_plan(plan.to_dict(), plan.lines(), as_json=output.json)
         return
     with opened_cache(run) as cache, progress_bars() as tell:
         found = scoring.sample(
@@ -123,7 +123,8 @@ def sample(
             prices=prices,
             on_progress=tell,
         )
-    _finish(found, scoring.samples_lines(found), out, output=output)
+    written = f"{out}: results.json, records.parquet"
+    print_found(found.to_dict(), scoring.samples_lines(found), written, as_json=output.json)
 
 
 def show(
@@ -171,26 +172,11 @@ def opened_cache(run: AskingFlags) -> Iterator[ResponseCache | None]:
         yield cache
 
 
-def _default_folder(episodes: Path, command: str, model: str) -> Path:
-    """runs/coins-score-scripted."""
-    return Path("runs") / "-".join([episodes.resolve().stem or "episodes", command, folder_word(model)])
+def run_folder(file: Path, command: str, model: str, *, unnamed: str) -> Path:
+    """Where a command writes if it is not told: runs/coins-score-scripted; `unnamed` stands for a file without a name."""
+    return Path("runs") / "-".join([file.resolve().stem or unnamed, command, folder_word(model)])
 
 
 def folder_word(model: str) -> str:
     """A model's name as part of a folder's; of a path only its last part."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model.rstrip("/").rpartition("/")[2])[:60].strip("-.") or "model"
-
-
-def _show_plan(plan: AskingPlan, *, output: OutputFlags) -> None:
-    if output.json:
-        print_json(plan.to_dict())
-    else:
-        print("\n".join(plan.lines()))
-
-
-def _finish(found: Scores | Samples, lines: list[str], out: Path, *, output: OutputFlags) -> None:
-    if output.json:
-        print_json(found.to_dict())
-    tell = say if output.json else print
-    tell("\n".join(lines))
-    tell(f"\nWritten to {out}: results.json, records.parquet")

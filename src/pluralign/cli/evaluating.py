@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
 from pluralign.cli.asking import folder_word, opened_cache
 from pluralign.cli.flags import OutputFlags
 from pluralign.cli.model_flags import AskingFlags, ModelFlags
-from pluralign.cli.printing import print_json, say
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from pluralign.cli.printing import print_found, print_plan
 
 __all__ = ["compare", "evaluate", "export", "rescore"]
 
@@ -60,16 +57,13 @@ def evaluate(
     settings, prices = opened.to_settings(), run.prices()
     if run.dry_run:
         plan = planned(tasks, setting)
-        if output.json:
-            print_json(plan.to_dict())
-        else:
-            print("\n".join(plan_lines(plan, model, str(out))))
+        print_plan(plan.to_dict(), plan_lines(plan, model, str(out)), as_json=output.json)
         return
     with opened_cache(run) as cache, progress_bars() as tell:
         found = evaluating.evaluate(
             model, out, tasks=tasks, setting=setting, settings=settings, cache=cache, prices=prices, on_progress=tell
         )
-    _finish(found.to_dict(), evaluated_lines(found), f"{out}: report.html, results.json, records", output)
+    print_found(found.to_dict(), evaluated_lines(found), f"{out}: report.html, results.json, records", as_json=output.json)
 
 
 def compare(
@@ -99,7 +93,7 @@ def compare(
 
     page = out or runs[-1] / "compare.html"
     found = evaluating.compare(runs, page, metrics=metric, seed=seed)
-    _finish(found.to_dict(), comparison_lines(found), str(page), output)
+    print_found(found.to_dict(), comparison_lines(found), str(page), as_json=output.json)
 
 
 def rescore(
@@ -127,9 +121,9 @@ def rescore(
     found = evaluating.rescore(run, metrics=metric, seed=seed)
     lines = evaluated_lines(found, is_whole=bool(metric))
     if metric:
-        _finish(found.to_dict(), lines, None, output)
+        print_found(found.to_dict(), lines, None, as_json=output.json)
     else:
-        _finish(found.to_dict(), lines, f"{run}: report.html, results.json", output)
+        print_found(found.to_dict(), lines, f"{run}: report.html, results.json", as_json=output.json)
 
 
 def export(
@@ -158,13 +152,4 @@ def export(
     folder = out or run / to
     files = {"inspect": to_inspect, "lm-eval": to_lm_eval}[to](run, folder)
     names = [str(file) for file in files]
-    _finish({"files": names}, names, str(folder), output)
-
-
-def _finish(document: object, lines: Sequence[str], written: str | None, output: OutputFlags) -> None:
-    if output.json:
-        print_json(document)
-    tell = say if output.json else print
-    tell("\n".join(lines))
-    if written is not None:
-        tell(f"\nWritten to {written}")
+    print_found({"files": names}, names, str(folder), as_json=output.json)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from pluralign.cli.asking import folder_word, opened_cache
+from pluralign.cli.asking import opened_cache, run_folder
 from pluralign.cli.flags import OutputFlags, ReadFlags, RunFlags
-from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags
-from pluralign.cli.printing import print_json, say
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlagsBesideFile
+from pluralign.cli.printing import print_found, print_plan, say
 from pluralign.cli.tune_flags import LoraFlags, PlaceFlags
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pluralign.raters.representations import RaterTexts
     from pluralign.tuning.settings import TuneSettings
 
-__all__ = ["AdaptFlags", "PredictFlags", "PredictModelFlags", "PredictRunFlags", "adapt", "predict"]
+__all__ = ["AdaptFlags", "PredictFlags", "PredictRunFlags", "adapt", "predict"]
 
 _READ, _RUN, _LORA, _PLACE, _OUTPUT = ReadFlags(), RunFlags(), LoraFlags(), PlaceFlags(), OutputFlags()
 _MANY = Parameter(consume_multiple=True, negative=())
@@ -29,15 +29,6 @@ _SWITCH = Parameter(negative=())
 """Named in annotations of the flags that are inherited, which are looked up here."""
 _ASKED = Group("What is asked", sort_key=0)
 _TOLD = Group("What is told and learned", sort_key=0)
-
-
-@Parameter(name="*", group=THE_MODEL)
-@dataclass(frozen=True, kw_only=True)
-class PredictModelFlags(ModelFlags):
-    """Those of all commands that ask a model; --format is that of the ratings here."""
-
-    format: Annotated[Literal["spectrum", "colon", "chat"] | None, Parameter(name="--model-format")] = None
-    """How episodes are written. Default: spectrum; chat for a server whose tokenizer is not given."""
 
 
 @Parameter(name="*", group=Group("The run", sort_key=2))
@@ -110,7 +101,7 @@ class PredictFlags:
         )
 
 
-_PREDICT, _MODEL, _PREDICT_RUN = PredictFlags(), PredictModelFlags(), PredictRunFlags()
+_PREDICT, _MODEL, _PREDICT_RUN = PredictFlags(), ModelFlagsBesideFile(), PredictRunFlags()
 
 
 def predict(
@@ -120,7 +111,7 @@ def predict(
     model: Annotated[str, Parameter(group=THE_MODEL)],
     asked: PredictFlags = _PREDICT,
     read: ReadFlags = _READ,
-    opened: PredictModelFlags = _MODEL,
+    opened: ModelFlagsBesideFile = _MODEL,
     run: PredictRunFlags = _PREDICT_RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -138,7 +129,7 @@ def predict(
     from pluralign.progress import progress_bars
     from pluralign.raters.individual_lines import predicted_lines
 
-    out = run.out or Path("runs") / f"{ratings.resolve().stem or 'ratings'}-predict-{folder_word(model)}"
+    out = run.out or run_folder(ratings, "predict", model, unnamed="ratings")
     sources = asked.to_sources(ratings, read, run.limit)
     shared: dict[str, Any] = {
         "model": model,
@@ -149,18 +140,12 @@ def predict(
     }
     if run.dry_run:
         plan = predicting.plan_predict(sources, out, **shared)
-        if output.json:
-            print_json(plan.to_dict())
-        else:
-            print("\n".join(plan.lines()))
+        print_plan(plan.to_dict(), plan.lines(), as_json=output.json)
         return
     with opened_cache(run) as cache, progress_bars() as tell:
         found = predicting.predict(sources, out, **shared, cache=cache, on_progress=tell)
-    if output.json:
-        print_json(found.to_dict())
-    tell_people = say if output.json else print
-    tell_people("\n".join(predicted_lines(found)))
-    tell_people(f"\nWritten to {out}: predictions.parquet, predictions.csv, items.parquet, items.csv, results.json")
+    written = f"{out}: predictions.parquet, predictions.csv, items.parquet, items.csv, results.json"
+    print_found(found.to_dict(), predicted_lines(found), written, as_json=output.json)
 
 
 @Parameter(name="*", group=_TOLD)
@@ -254,7 +239,7 @@ def adapt(
     from pluralign import predicting
     from pluralign.progress import progress_bars
 
-    out = run.out or Path("runs") / f"{ratings.resolve().stem or 'ratings'}-adapt-{folder_word(model)}"
+    out = run.out or run_folder(ratings, "adapt", model, unnamed="ratings")
     shared: dict[str, Any] = {
         "model": model,
         "read": read.to_options(),
@@ -270,13 +255,8 @@ def adapt(
         else:
             results = predicting.adapt(ratings, out, **shared, on_progress=tell, tell=say)
     if run.dry_run:
-        if output.json:
-            print_json(plan.to_dict())
-        else:
-            print("\n".join([*plan.lines(), f"would write to {out}", "Nothing was trained (--dry-run)."]))
+        lines = [*plan.lines(), f"would write to {out}", "Nothing was trained (--dry-run)."]
+        print_plan(plan.to_dict(), lines, as_json=output.json)
         return
-    if output.json:
-        print_json(results)
-    tell_people = say if output.json else print
-    tell_people("\n".join(predicting.adapted_lines(results)))
-    tell_people(f"\nWritten to {out}; ask it with --model hf/{out / 'tuned' / 'model'}")
+    written = f"{out}; ask it with --model hf/{out / 'tuned' / 'model'}"
+    print_found(results, predicting.adapted_lines(results), written, as_json=output.json)

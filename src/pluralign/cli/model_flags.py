@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pluralign.models import ModelSettings, SamplingSettings
     from pluralign.scoring import Prices
 
-__all__ = ["THE_MODEL", "AskingFlags", "ModelFlags", "SamplingFlags", "TemplateFlags"]
+__all__ = ["THE_MODEL", "AskingFlags", "ModelFlags", "ModelFlagsBesideFile", "SamplingFlags", "TemplateFlags"]
 
 THE_MODEL = Group("The model", sort_key=1)
 _SWITCH = Parameter(negative=())
@@ -73,6 +73,15 @@ class ModelFlags(TemplateFlags):
     """How often a request to a server is sent again."""
     max_tokens_total: int | None = None
     """Stop before a server has been asked for more tokens than this, in and out."""
+
+
+@Parameter(name="*", group=THE_MODEL)
+@dataclass(frozen=True, kw_only=True)
+class ModelFlagsBesideFile(ModelFlags):
+    """Those of all commands that ask a model, beside `ReadFlags`, whose --format is that of the file of ratings."""
+
+    format: Annotated[Literal["spectrum", "colon", "chat"] | None, Parameter(name="--model-format")] = None
+    """How episodes are written. Default: spectrum; chat for a server whose tokenizer is not given."""
 
 
 @Parameter(name="*", group=Group("The run", sort_key=2))

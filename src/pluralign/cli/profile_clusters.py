@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from pluralign.cli.asking import folder_word, opened_cache
+from pluralign.cli.asking import opened_cache, run_folder
 from pluralign.cli.flags import OutputFlags, ReadFlags
-from pluralign.cli.individual import PredictModelFlags
-from pluralign.cli.model_flags import THE_MODEL, AskingFlags
-from pluralign.cli.printing import print_json, say
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlagsBesideFile
+from pluralign.cli.printing import print_found, print_plan
 
 if TYPE_CHECKING:
     from pluralign.raters.individual_pairs import ToldTexts
-    from pluralign.raters.profile_clusters_found import ClusterPlan, ClusterSettings, ProfileClusterings
+    from pluralign.raters.profile_clusters_found import ClusterSettings
     from pluralign.ratings import Ratings
 
 __all__ = ["ClusterFlags", "ClusterRunFlags", "cluster"]
@@ -60,7 +59,7 @@ class ClusterFlags:
         return ClusterSettings(k=k, n_candidates=self.candidates, by=self.by, saving=self.saving, seed=seed)
 
 
-_READ, _MODEL, _RUN, _FLAGS, _OUTPUT = ReadFlags(), PredictModelFlags(), ClusterRunFlags(), ClusterFlags(), OutputFlags()
+_READ, _MODEL, _RUN, _FLAGS, _OUTPUT = ReadFlags(), ModelFlagsBesideFile(), ClusterRunFlags(), ClusterFlags(), OutputFlags()
 
 
 def cluster(
@@ -71,7 +70,7 @@ def cluster(
     model: Annotated[str, Parameter(group=THE_MODEL)],
     asked: ClusterFlags = _FLAGS,
     read: ReadFlags = _READ,
-    opened: PredictModelFlags = _MODEL,
+    opened: ModelFlagsBesideFile = _MODEL,
     run: ClusterRunFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -88,13 +87,15 @@ def cluster(
         hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID, embedded or scripted; it reads the profiles and predicts ratings.
     """
     from pluralign.progress import progress_bars
+    from pluralign.raters.profile_clusters_found import clustering_lines
     from pluralign.raters.profile_clusters_run import cluster_plan, cluster_profiles
 
     settings = asked.to_settings(seed=run.seed)
     table, told = _inputs(ratings, profiles, read, run)
-    out = run.out or Path("runs") / f"{profiles.resolve().stem}-clusters-{folder_word(model)}"
+    out = run.out or run_folder(profiles, "clusters", model, unnamed="profiles")
     if run.dry_run:
-        _show_plan(cluster_plan(table, told.texts.profiles, settings), out, output)
+        plan = cluster_plan(table, told.texts.profiles, settings)
+        print_plan(plan.to_dict(), plan.lines(str(out)), as_json=output.json)
         return
     with opened_cache(run) as cache, progress_bars() as tell:
         found = cluster_profiles(
@@ -109,7 +110,8 @@ def cluster(
             prices=run.prices(),
             on_progress=tell,
         )
-    _finish(found, out, output)
+    written = f"{out}: clusters.parquet, records.parquet, results.json"
+    print_found(found.to_dict(), clustering_lines(found), written, as_json=output.json)
 
 
 def _inputs(ratings: Path, profiles: Path, read: ReadFlags, run: ClusterRunFlags) -> tuple[Ratings, ToldTexts]:
@@ -118,20 +120,3 @@ def _inputs(ratings: Path, profiles: Path, read: ReadFlags, run: ClusterRunFlags
     from pluralign.ratings.readers import read_ratings
 
     return limited(read_ratings(ratings, read.to_options()), run.limit, seed=run.seed), read_told_texts(profiles, None)
-
-
-def _show_plan(plan: ClusterPlan, out: Path, output: OutputFlags) -> None:
-    if output.json:
-        print_json(plan.to_dict())
-    else:
-        print("\n".join(plan.lines(str(out))))
-
-
-def _finish(found: ProfileClusterings, out: Path, output: OutputFlags) -> None:
-    from pluralign.raters.profile_clusters_found import clustering_lines
-
-    if output.json:
-        print_json(found.to_dict())
-    tell = say if output.json else print
-    tell("\n".join(clustering_lines(found)))
-    tell(f"\nWritten to {out}: clusters.parquet, records.parquet, results.json")

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from pluralign.cli.asking import folder_word, opened_cache
+from pluralign.cli.asking import opened_cache, run_folder
 from pluralign.cli.flags import OutputFlags, ReadFlags
-from pluralign.cli.individual import PredictModelFlags
-from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags
-from pluralign.cli.printing import print_json, say
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags, ModelFlagsBesideFile
+from pluralign.cli.printing import print_found, print_json, print_plan
 
 if TYPE_CHECKING:
     from pluralign.raters.profiles import ProfileSettings, RaterProfile
@@ -86,7 +85,7 @@ class ProfileFlags:
 
 
 _READ, _OUTPUT, _RUN, _FLAGS = ReadFlags(), OutputFlags(), ProfileRunFlags(), ProfileFlags()
-_BESIDE_READING, _MODEL = PredictModelFlags(), ModelFlags()
+_BESIDE_READING, _MODEL = ModelFlagsBesideFile(), ModelFlags()
 
 
 def write(
@@ -97,7 +96,7 @@ def write(
     decoder: Annotated[str | None, Parameter(group=THE_MODEL)] = None,
     asked: ProfileFlags = _FLAGS,
     read: ReadFlags = _READ,
-    opened: PredictModelFlags = _BESIDE_READING,
+    opened: ModelFlagsBesideFile = _BESIDE_READING,
     run: ProfileRunFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -115,16 +114,13 @@ def write(
     from pluralign import profiling
     from pluralign.progress import progress_bars
 
-    out = run.out or Path("runs") / f"{ratings.resolve().stem or 'ratings'}-profiles-{folder_word(model)}"
+    out = run.out or run_folder(ratings, "profiles", model, unnamed="ratings")
     settings, options = asked.to_settings(seed=run.seed), read.to_options()
     if run.dry_run:
         plan = profiling.plan_write(
             ratings, out, model=model, decoder=decoder, read=options, settings=settings, given=asked.given, limit=run.limit
         )
-        if output.json:
-            print_json(plan.to_dict())
-        else:
-            print("\n".join(plan.lines()))
+        print_plan(plan.to_dict(), plan.lines(), as_json=output.json)
         return
     with opened_cache(run) as cache, progress_bars() as tell:
         found = profiling.write(
@@ -141,11 +137,7 @@ def write(
             prices=run.prices(),
             on_progress=tell,
         )
-    if output.json:
-        print_json(found.to_dict())
-    tell_people = say if output.json else print
-    tell_people("\n".join(found.lines()))
-    tell_people(f"\nWritten to {out}: profiles.jsonl, records.parquet, results.json")
+    print_found(found.to_dict(), found.lines(), f"{out}: profiles.jsonl, records.parquet, results.json", as_json=output.json)
 
 
 def show(
@@ -225,11 +217,8 @@ def edit(
             model_settings=opened.to_settings(),
             cache=answers,
         )
-    if output.json:
-        print_json(found.to_dict())
-    tell_people = say if output.json else print
-    tell_people("\n".join(found.lines()))
-    tell_people(f"\nWritten to {found.file}; the model's own profile stays where it was")
+    where = f"{found.file}; the model's own profile stays where it was"
+    print_found(found.to_dict(), found.lines(), where, as_json=output.json)
 
 
 def _new_text(text: str | None, file: Path | None, old: str) -> str:

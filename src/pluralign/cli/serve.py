@@ -8,13 +8,12 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from pluralign.cli.flags import ReadFlags
-from pluralign.cli.individual import PredictModelFlags
-from pluralign.cli.model_flags import THE_MODEL
+from pluralign.cli.model_flags import THE_MODEL, ModelFlagsBesideFile
 from pluralign.cli.printing import say
 
 __all__ = ["serve"]
 
-_MODEL, _READ = PredictModelFlags(), ReadFlags()
+_MODEL, _READ = ModelFlagsBesideFile(), ReadFlags()
 _SHOWN = Group("What is shown", sort_key=0)
 _SERVICE = Group("The service", sort_key=2)
 
@@ -30,7 +29,7 @@ def serve(
     host: Annotated[str, Parameter(group=_SERVICE)] = "127.0.0.1",
     port: Annotated[int, Parameter(group=_SERVICE)] = 8000,
     most_waiting: Annotated[int, Parameter(group=_SERVICE)] = 64,
-    opened: PredictModelFlags = _MODEL,
+    opened: ModelFlagsBesideFile = _MODEL,
     read: ReadFlags = _READ,
 ) -> None:
     """Explore in a browser: values, rights and duties of a situation, value profiles, reports. On this machine alone.

@@ -12,20 +12,18 @@ from cyclopts import Group, Parameter
 
 from pluralign.cli.asking import opened_cache
 from pluralign.cli.flags import THE_STUDY, OutputFlags, ReadFlags, RunFlags, StudyFlags
-from pluralign.cli.individual import PredictModelFlags
-from pluralign.cli.model_flags import AskingFlags
-from pluralign.cli.printing import print_json, say
+from pluralign.cli.model_flags import AskingFlags, ModelFlagsBesideFile
+from pluralign.cli.printing import print_found, print_json, print_plan
 from pluralign.errors import UsageError
 
 if TYPE_CHECKING:
-    from pluralign.commands import StudyPlan
     from pluralign.raters.evidence import StudySettings
     from pluralign.raters.findings import Findings
     from pluralign.raters.language_study import LanguageStudy
 
 __all__ = ["LanguageFlags", "inspect", "study"]
 
-_READ, _RUN, _STUDY, _MODEL, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), PredictModelFlags(), OutputFlags()
+_READ, _RUN, _STUDY, _MODEL, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), ModelFlagsBesideFile(), OutputFlags()
 _MANY = Parameter(consume_multiple=True, negative=(), show_default=False)
 _LANGUAGE = Group("A language model beside", sort_key=4)
 
@@ -52,7 +50,7 @@ class LanguageFlags:
     """Take answers that are remembered, and remember new ones."""
 
     @contextlib.contextmanager
-    def opened(self, flags: PredictModelFlags) -> Iterator[LanguageStudy | None]:
+    def opened(self, flags: ModelFlagsBesideFile) -> Iterator[LanguageStudy | None]:
         """The study with its model and cache; None where no model is named."""
         from pluralign import commands
 
@@ -86,7 +84,7 @@ def study(
     features: Annotated[Path | None, Parameter(group=THE_STUDY)] = None,
     asked: StudyFlags = _STUDY,
     beside: LanguageFlags = _BESIDE,
-    opened: PredictModelFlags = _MODEL,
+    opened: ModelFlagsBesideFile = _MODEL,
     output: OutputFlags = _OUTPUT,
 ) -> None:
     """Study a table of ratings: who disagrees, about what, and what knowing the rater tells.
@@ -116,7 +114,7 @@ def study(
             plan = commands.plan(
                 file, out, read=read.to_options(), features=features, settings=settings, limit=run.limit, language=language
             )
-            _show_plan(plan, output=output)
+            print_plan(plan.to_dict(), plan.lines(), as_json=output.json)
             return
         with progress_bars() as tell:
             found = commands.study(
@@ -165,7 +163,8 @@ def _study_simulated(
         )
     out = run.out or Path("runs/simulated")
     if run.dry_run:
-        _show_plan(commands.plan_simulated(out, settings=settings, limit=run.limit), output=output)
+        plan = commands.plan_simulated(out, settings=settings, limit=run.limit)
+        print_plan(plan.to_dict(), plan.lines(), as_json=output.json)
         return
     with progress_bars() as tell:
         found = commands.study_simulated(out, settings=settings, limit=run.limit, on_progress=tell)
@@ -176,15 +175,5 @@ def _finish(found: Findings, out: Path, *, output: OutputFlags) -> None:
     from pluralign import commands
     from pluralign.summaries import summary
 
-    if output.json:
-        print_json(found.to_dict())
-    tell = say if output.json else print
-    tell("\n".join(summary(found)))
-    tell(f"\nWritten to {out}: results.json, records.parquet, and the page: {out / commands.PAGE}")
-
-
-def _show_plan(plan: StudyPlan, *, output: OutputFlags) -> None:
-    if output.json:
-        print_json(plan.to_dict())
-    else:
-        print("\n".join(plan.lines()))
+    written = f"{out}: results.json, records.parquet, and the page: {out / commands.PAGE}"
+    print_found(found.to_dict(), summary(found), written, as_json=output.json)

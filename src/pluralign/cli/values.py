@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from pluralign.cli.asking import folder_word, opened_cache
+from pluralign.cli.asking import opened_cache, run_folder
 from pluralign.cli.flags import OutputFlags
 from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags
 from pluralign.cli.printing import print_json, say
@@ -110,7 +110,7 @@ def values(
     from pluralign.values.system import surface
 
     texts = _texts(situations, input, column, sample, limit=run.limit, seed=run.seed)
-    out = run.out if input is None or run.out is not None else _default_folder(input, model)
+    out = run.out if input is None or run.out is not None else run_folder(input, "values", model, unnamed="situations")
     if run.dry_run:
         _show_plan(texts, model, asked, out, output=output)
         return
@@ -153,11 +153,6 @@ def _texts(
         raise UsageError(f"--limit {limit}: it is a number of situations, at least 1.")
     texts = list(situations) if sample is None else sample_situations(sample, seed=seed)
     return checked_situations(texts[:limit])
-
-
-def _default_folder(file: Path, model: str) -> Path:
-    """runs/cases-values-embedded."""
-    return Path("runs") / "-".join([file.resolve().stem or "situations", "values", folder_word(model)])
 
 
 def _show_plan(texts: list[str], model: str, asked: ValuesFlags, out: Path | None, *, output: OutputFlags) -> None:

@@ -20,11 +20,9 @@ from pluralign.demo.findings import LossesRow, ValuesRow
 from pluralign.errors import UsageError
 from pluralign.estimates import (
     Estimate,
-    bootstrap_ratios,
-    estimate_from_draws,
     estimate_mean,
+    estimate_ratio,
     undefined,
-    unit_sums,
 )
 from pluralign.models.protocol import renormalised
 from pluralign.raters.findings import Calibration
@@ -99,15 +97,10 @@ def with_shares(
 
 
 def ratio(above: FloatArray, below: FloatArray, units: IntArray, *, unit: str, seed: int) -> Estimate:
-    """sum above / sum below over rows [n], with an interval from resampling units [n]; undefined where below sums to 0."""
-    _, codes = np.unique(units, return_inverse=True)
-    n = int(codes.max()) + 1
-    sums, _ = unit_sums(np.stack([above, below], axis=1), codes, n)
-    if not sums[:, 1].sum() or not np.isfinite(sums).all():
-        why = "there is nothing to take a share of" if np.isfinite(sums).all() else "a loss is infinite"
-        return undefined(why, n=n, unit=unit, seed=seed)
-    draws = bootstrap_ratios(sums[:, :1], sums[:, 1:], seed=seed)[:, 0]
-    return estimate_from_draws(float(sums[:, 0].sum() / sums[:, 1].sum()), draws, n=n, unit=unit, seed=seed)
+    """`estimate_ratio` over rows [n] with units [n]; undefined too where a loss is infinite."""
+    if not (np.isfinite(above).all() and np.isfinite(below).all()):
+        return undefined("a loss is infinite", n=len(np.unique(units)), unit=unit, seed=seed)
+    return estimate_ratio(above, below, units, unit=unit, seed=seed)
 
 
 def covered_mass(asked: Questions, logprobs: FloatArray, *, seed: int) -> Estimate:

@@ -20,6 +20,7 @@ wording of the request is ours.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -161,7 +162,7 @@ def _drawn(model: LanguageModel, queries: Sequence[Query], rooms: Sequence[int],
         which = [i for i, one in enumerate(rooms) if one == room]
         settings = SamplingSettings(n=n, max_tokens=room, seed=seed)
         samples = each_answered(
-            lambda some, settings=settings: model.sample(some, settings),  # type: ignore[misc]
+            functools.partial(model.sample, settings=settings),
             [queries[i] for i in which],
             lambda _, why: [Sample("", "failed", detail=why)] * n,
         )

@@ -145,53 +145,24 @@ class TransformersEntailment:
 def open_entailment(name: str, *, device: str = "auto", revision: str | None = None) -> TransformersEntailment:
     """The classifier hf/FOLDER_OR_ID, in float32.
 
-    Raises UsageError for another form of name, MissingExtraError without torch and transformers, ModelError where it cannot be
-    loaded whole or has no label "entailment".
+    Raises UsageError for another form of name or without a fast tokenizer, MissingExtraError without torch and transformers,
+    ModelError where it cannot be loaded whole or has no label "entailment".
     """
     kind, _, rest = name.partition("/")
     if kind != "hf" or not rest:
         raise UsageError(f"entailment model {name!r}: write hf/FOLDER_OR_ID, the folder or hub id of a sequence classifier.")
     try:
-        import torch  # noqa: F401
+        import torch
         import transformers  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), extra="local") from error
-    from pluralign.models.loading import check_folder, opened_device
+    from pluralign.models.loading import check_folder, from_pretrained, opened_device
+    from pluralign.models.turns import open_tokenizer
 
     check_folder(rest)
-    model, tokenizer = _loaded(rest, revision)
+    model = from_pretrained(rest, torch.float32, revision, kind="sequence classifier")
+    tokenizer = open_tokenizer(rest, revision)
     return TransformersEntailment(model.to(opened_device(device)), tokenizer, name=name)
-
-
-def _loaded(name: str, revision: str | None) -> tuple[Any, Any]:
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    from pluralign.models.loading import without_bars
-
-    try:
-        with without_bars():
-            model, found = AutoModelForSequenceClassification.from_pretrained(
-                name,
-                revision=revision,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{name}: no sequence classifier can be loaded: {error}\nGive a folder or hub id with config.json, tokenizer.json "
-            "and weights as safetensors; code that comes with a model is never run."
-        ) from error
-    if missing := sorted(found["missing_keys"]):
-        raise ModelError(
-            f"{name}: {len(missing)} of the classifier's weights are in none of its files, e.g. {', '.join(missing[:3])}; they "
-            "would be random. Give a model that was trained for natural language inference."
-        )
-    return model, tokenizer
 
 
 def _entailment_label(labels: dict[int, str], name: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ __all__ = ["Judge", "Judges", "judge_settings"]
 _OF_MACHINE = ("dtype", "device", "memory_gib")
 _OF_SERVER = ("base_url", "elicit", "n_elicit", "concurrency", "timeout_s", "max_retries", "max_tokens_total")
 
+M = TypeVar("M", LanguageModel, Entailment)
 T = TypeVar("T")
 
 
@@ -95,16 +96,28 @@ class Judges:
     def totals(self, judge: Judge) -> Totals:
         """What it has been asked for so far, by this object."""
         found = self._entailments.get(judge.name) if judge.is_entailment else self._models.get(judge.name)
-        return Totals() if found is None else Totals(replace(found.usage), found.watch.seconds)
+        return Totals() if found is None else Totals(replace(found.usage), found.seconds)
 
 
-class _Stopwatch:
-    """Seconds spent in calls."""
+class _Timed(Generic[M]):
+    """A model, and the seconds spent in its calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, inner: M) -> None:
+        self.inner: M = inner
         self.seconds = 0.0
 
-    def __call__(self, work: Callable[[], T]) -> T:
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def usage(self) -> Usage:
+        return self.inner.usage
+
+    def fingerprint(self) -> str:
+        return self.inner.fingerprint()
+
+    def _timed(self, work: Callable[[], T]) -> T:
         start = time.perf_counter()
         try:
             return work()
@@ -112,52 +125,24 @@ class _Stopwatch:
             self.seconds += time.perf_counter() - start
 
 
-class _TimedModel:
+class _TimedModel(_Timed[LanguageModel]):
     """See `LanguageModel`."""
-
-    def __init__(self, inner: LanguageModel) -> None:
-        self.inner, self.watch = inner, _Stopwatch()
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def usage(self) -> Usage:
-        return self.inner.usage
-
-    def fingerprint(self) -> str:
-        return self.inner.fingerprint()
 
     def request_bytes(self, asked: Sequence[Query | Episode]) -> list[bytes]:
         return self.inner.request_bytes(asked)
 
     def option_logprobs(self, queries: Sequence[Query]) -> list[OptionLogprobs]:
-        return self.watch(lambda: self.inner.option_logprobs(queries))
+        return self._timed(lambda: self.inner.option_logprobs(queries))
 
     def output_logprobs(self, episodes: Sequence[Episode]) -> list[OutputLogprobs]:
-        return self.watch(lambda: self.inner.output_logprobs(episodes))
+        return self._timed(lambda: self.inner.output_logprobs(episodes))
 
     def sample(self, queries: Sequence[Query], settings: SamplingSettings) -> list[list[Sample]]:
-        return self.watch(lambda: self.inner.sample(queries, settings))
+        return self._timed(lambda: self.inner.sample(queries, settings))
 
 
-class _TimedEntailment:
+class _TimedEntailment(_Timed[Entailment]):
     """See `Entailment`."""
 
-    def __init__(self, inner: Entailment) -> None:
-        self.inner, self.watch = inner, _Stopwatch()
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def usage(self) -> Usage:
-        return self.inner.usage
-
-    def fingerprint(self) -> str:
-        return self.inner.fingerprint()
-
     def p_entail(self, premises: Sequence[str], hypotheses: Sequence[str]) -> npt.NDArray[np.float64]:
-        return self.watch(lambda: self.inner.p_entail(premises, hypotheses))
+        return self._timed(lambda: self.inner.p_entail(premises, hypotheses))

@@ -11,6 +11,7 @@ import polars as pl
 
 from pluralign.evals.alignment_records import rows_of
 from pluralign.evals.findings import ITEM_SCHEMA
+from pluralign.metrics import total_variation_distance
 
 __all__ = ["DRAWN_ANEW", "KEYS", "Asked", "item_table", "total_variation"]
 
@@ -67,7 +68,7 @@ class Asked:
 
 def total_variation(p: FloatArray, q: FloatArray) -> float:
     """Between two distributions over the same options, 0..1."""
-    return float(np.abs(p - q).sum() / 2)
+    return float(total_variation_distance(p, q)[0])
 
 
 def item_table(task: str, metric: str, items: Sequence[str], units: Sequence[str], values: Sequence[float]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,13 @@ __all__ = [
     "without_bars",
 ]
 
+WeightsKind = Literal["causal model", "encoder-decoder model", "sequence classifier"]
+_OPENED_BY: Mapping[WeightsKind, str] = {
+    "causal model": "AutoModelForCausalLM",
+    "encoder-decoder model": "AutoModelForSeq2SeqLM",
+    "sequence classifier": "AutoModelForSequenceClassification",
+}
+"""The class of transformers that opens weights of this kind."""
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 """Nats by which the two ways of running a model may differ on the probe."""
 KNOWN_LAYERS = {"full_attention", "sliding_attention"}
@@ -159,25 +166,27 @@ def without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def from_pretrained(name: str, dtype: torch.dtype, revision: str | None) -> Any:
-    """The causal model of a folder or hub id, in memory. Raises ModelError where it cannot be loaded, or not all of it."""
+def from_pretrained(name: str, dtype: torch.dtype, revision: str | None, *, kind: WeightsKind = "causal model") -> Any:
+    """The weights of a folder or hub id, in memory. Raises ModelError where they cannot be loaded, or not all of them."""
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
 
     try:
         with without_bars():
-            model, found = AutoModelForCausalLM.from_pretrained(
+            model, found = getattr(transformers, _OPENED_BY[kind]).from_pretrained(
                 name, dtype=dtype, revision=revision, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{name}: no causal model can be loaded: {error}\n"
-            "Give a folder or hub id with config.json and weights as safetensors; code that comes with a model is never run."
+            f"{name}: no {kind} can be loaded: {error}\n"
+            "Give a folder or hub id with config.json and weights as safetensors; code that comes with a model is never run. "
+            "A checkpoint that has only pytorch_model.bin is converted once, with transformers' save_pretrained, by whoever "
+            "trusts the file."
         ) from error
     if missing := sorted(found["missing_keys"]):
         raise ModelError(
             f"{name}: {len(missing)} of the model's weights are in none of its files, e.g. {', '.join(missing[:3])}; they "
-            "would be random. Give a complete checkpoint of a causal language model."
+            f"would be random. Give a complete checkpoint, trained as a {kind}."
         )
     return model
 

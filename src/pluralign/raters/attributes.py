@@ -30,7 +30,7 @@ class CodedAttribute:
     """Without the prefix "rater_"."""
     levels: tuple[str, ...]
     level: IntArray
-    """[raters] position in `levels`, -1 where it is not known."""
+    """[raters] position in `levels`, -1 where it is not known, or a value that no rater with a rating has."""
     note: str | None
     """What was pooled or cut, if anything."""
 
@@ -68,8 +68,9 @@ def membership_of(attributes: list[CodedAttribute]) -> Membership:
 
 def _code(name: str, values: pl.Series, present: npt.NDArray[np.bool_]) -> tuple[CodedAttribute, str | None]:
     numbers = values.cast(pl.Float64, strict=False)
-    is_numeric = bool((numbers.is_null() == values.is_null()).all()) and not bool(numbers.is_nan().any())
-    if is_numeric and numbers.filter(present).drop_nulls().n_unique() > MAX_LEVELS:
+    own = numbers.filter(present)
+    is_numeric = own.null_count() == values.filter(present).null_count() and not bool(own.is_nan().any())
+    if is_numeric and own.drop_nulls().n_unique() > MAX_LEVELS:
         attribute = _in_quantiles(name, numbers, present)
     else:
         text = values.cast(pl.String)
@@ -121,7 +122,7 @@ def _pooled(name: str, text: pl.Series, present: npt.NDArray[np.bool_]) -> Coded
         frequent, rest = counts[text.name].to_list(), 0
     frequent = _in_order(frequent)
     levels = [*frequent, *([POOLED] if rest else [])]
-    position = {level: k for k, level in enumerate(frequent)}
-    level = [-1 if t is None else position.get(t, len(frequent)) for t in text.to_list()]
+    position = {**dict.fromkeys(counts[text.name].to_list(), len(frequent)), **{level: k for k, level in enumerate(frequent)}}
+    level = [position.get(t, -1) for t in text.to_list()]
     note = f"'{name}': {rest:,} levels with few raters are pooled as '{POOLED}'" if rest else None
     return CodedAttribute(name, tuple(levels), np.asarray(level, dtype=np.int64), note)

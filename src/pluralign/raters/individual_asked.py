@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pluralign.errors import DataError, UsageError
+from pluralign.errors import DataError
 from pluralign.ratings import Note, Ratings
 from pluralign.ratings.keyed import id_codes, keyed_uniforms, keyed_words
+from pluralign.ratings.splits import some_rows
 
 __all__ = [
     "KINDS",
@@ -33,7 +34,6 @@ __all__ = [
     "kept_apart",
     "missing_pairs",
     "seen_rows",
-    "some_rows",
 ]
 
 BoolArray = npt.NDArray[np.bool_]
@@ -280,7 +280,7 @@ def kept_apart(known: Ratings, kind: int, *, most: int, seed: int, seen: BoolArr
         out = out & (np.bincount(item[left], minlength=known.n_items) > 0)[item]
     if seen is not None:
         out = out & ~seen
-    asked, train = some_rows(known, np.flatnonzero(out), most, seed=seed), np.flatnonzero(left)
+    asked, train = some_rows(known, np.flatnonzero(out), most, seed=seed, purpose="apart"), np.flatnonzero(left)
     if not len(asked) or not len(train):
         return None
     return KeptApart(train, train if kind < 2 else np.zeros(0, dtype=np.int64), asked)
@@ -293,14 +293,3 @@ def _some_units(drawn: npt.NDArray[np.float64], index: IntArray) -> BoolArray:
     chosen = np.zeros(len(drawn), dtype=bool)
     chosen[present[np.argsort(drawn[present], kind="stable")[:n]]] = True
     return chosen
-
-
-def some_rows(ratings: Ratings, rows: IntArray, most: int, *, seed: int, purpose: str = "apart") -> IntArray:
-    """At most so many of these rows, by chance keyed by rater and item; rising. Raises UsageError for none."""
-    if most < 1:
-        raise UsageError(f"{purpose}: the most rows is {most}, lowest is 1.")
-    if len(rows) <= most:
-        return rows
-    codes: Mapping[str, npt.NDArray[np.uint64]] = {"r": id_codes(ratings.rater_ids), "i": id_codes(ratings.item_ids)}
-    words = keyed_words(seed, purpose, codes["r"][ratings.rater_index[rows]], codes["i"][ratings.item_index[rows]])
-    return np.sort(rows[np.argsort(words, kind="stable")[:most]])

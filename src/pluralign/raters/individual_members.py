@@ -8,7 +8,6 @@ that, and on all known ratings for what is asked.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +18,7 @@ from pluralign.models import LanguageModel
 from pluralign.progress import Tell
 from pluralign.raters.individual_asked import AskedRatings, KeptApart, kept_apart
 from pluralign.raters.individual_models import statistical_model
-from pluralign.raters.language_decoder import DecoderSettings, LanguageModelDecoder
+from pluralign.raters.language_decoder import PART_ROWS, DecoderSettings, LanguageModelDecoder, rater_parts
 from pluralign.raters.representations import RaterTexts, RaterWords, Representation
 from pluralign.ratings import Ratings
 from pluralign.runs import Run
@@ -32,8 +31,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-PART_ROWS = 500
-"""Ratings that are asked in one step of a run; whole raters, so that the front of their questions is read once."""
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "probabilities": pl.List(pl.Float64),
     "outcome": pl.String,
@@ -86,7 +83,7 @@ class LanguageMember:
         if Representation.parse(self.representation).order == "informative":
             decoder.fit(train)
         tables = []
-        for number, rows in enumerate(_parts(asked)):
+        for number, rows in enumerate(rater_parts(asked, np.arange(len(asked)), most=PART_ROWS)):
 
             def compute(rows: IntArray = rows) -> pl.DataFrame:
                 return _decoded(decoder, asked.take(rows), given)
@@ -150,14 +147,3 @@ def _said(table: pl.DataFrame, n_options: int) -> Said:
 
 def _matrix(table: pl.DataFrame, n_options: int) -> FloatArray:
     return np.array(table["probabilities"].to_list(), dtype=np.float64).reshape(-1, n_options)
-
-
-def _parts(ratings: Ratings) -> Iterator[IntArray]:
-    """Rows by rater, so many at a time and whole raters."""
-    order = np.argsort(ratings.rater_index, kind="stable")
-    edges = np.flatnonzero(np.diff(ratings.rater_index[order])) + 1
-    start = 0
-    for edge in [*edges.tolist(), len(order)]:
-        if edge > start and (edge - start >= PART_ROWS or edge == len(order)):
-            yield order[start:edge]
-            start = edge

@@ -11,6 +11,7 @@ import polars as pl
 
 from pluralign.errors import DataError
 from pluralign.raters.profile_files import read_profiles
+from pluralign.raters.profiles import profile_texts
 from pluralign.raters.representations import RaterTexts
 from pluralign.ratings import Ratings
 from pluralign.ratings.readers import ReadOptions
@@ -74,7 +75,7 @@ def read_told_texts(profiles: str | os.PathLike[str] | None, clusters: str | os.
     written_from: dict[str, Collection[str]] | None = {}
     if profiles is not None and (Path(profiles).is_dir() or Path(profiles).suffix in (".jsonl", ".parquet")):
         found = [one for one in read_profiles(profiles, edited=True) if one.profile is not None]
-        told = {one.rater_id: one.profile for one in found if one.profile is not None}
+        told = profile_texts(found)
         written_from = {one.rater_id: frozenset(one.given_items) for one in found}
         if not all(written_from.values()):
             written_from = None

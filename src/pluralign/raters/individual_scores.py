@@ -9,15 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign.estimates import Estimate, estimate_mean, estimate_mean_difference, undefined
+from pluralign.raters.recalibration import LEAST
 from pluralign.ratings import Ratings
 
-__all__ = ["LEAST", "Judged", "judged"]
+__all__ = ["Judged", "judged", "rating_nats"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-LEAST = 1e-12
-"""What a probability is taken for if it is lower, so that no single rating costs infinitely much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +54,14 @@ def judged(
     `base` [ratings, options] is what the gain is measured from.
     """
     rows, scale = np.arange(len(true)), true.scale
-    nats = _nats(p, true.rating_index)
+    nats = rating_nats(p, true.rating_index)
     distance = undefined("the scale has no order", n=len(np.unique(units)), unit=unit, seed=seed)
     if scale.is_ordered:
         off = np.abs(scale.values[chosen] - scale.values[true.rating_index])
         distance = estimate_mean(off, units, unit=unit, seed=seed)
     gain = undefined("it is not compared with the marginal", n=len(np.unique(units)), unit=unit, seed=seed)
     if base is not None:
-        gain = estimate_mean_difference(_nats(base, true.rating_index), nats, units, unit=unit, seed=seed)
+        gain = estimate_mean_difference(rating_nats(base, true.rating_index), nats, units, unit=unit, seed=seed)
     right = (chosen == true.rating_index).astype(np.float64)
     return Judged(
         nats=estimate_mean(nats, units, unit=unit, seed=seed),
@@ -74,5 +72,6 @@ def judged(
     )
 
 
-def _nats(p: FloatArray, chosen: IntArray) -> FloatArray:
+def rating_nats(p: FloatArray, chosen: IntArray) -> FloatArray:
+    """-log of the probability of the chosen options [ratings], which counts as `LEAST` if it is lower."""
     return np.asarray(-np.log(np.maximum(p[np.arange(len(chosen)), chosen], LEAST)))

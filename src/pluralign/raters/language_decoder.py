@@ -19,7 +19,7 @@ Source: Sorensen et al. 2025, Value Profiles (arXiv 2503.15484), section 3 (the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -39,13 +39,15 @@ from pluralign.raters.representations import (
     rater_queries,
 )
 from pluralign.ratings import Ratings
-from pluralign.ratings.keyed import id_codes, keyed_words
-from pluralign.ratings.splits import split_fit_eval
+from pluralign.ratings.splits import some_rows, split_fit_eval
 
-__all__ = ["Decoded", "DecoderSettings", "LanguageModelDecoder"]
+__all__ = ["PART_ROWS", "Decoded", "DecoderSettings", "LanguageModelDecoder", "rater_parts"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+PART_ROWS = 500
+"""Ratings that are asked in one step of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,8 @@ class LanguageModelDecoder:
         self.recalibration_ = Recalibration.none(ratings.n_options)
         if self.settings.recalibrate:
             split = split_fit_eval(ratings, seed=self.settings.seed)
-            asked = ratings.take(_some(ratings, np.flatnonzero(split.is_eval), self.settings))
+            rows, most, seed = np.flatnonzero(split.is_eval), self.settings.n_recalibration, self.settings.seed
+            asked = ratings.take(some_rows(ratings, rows, most, seed=seed, purpose="recalibration"))
             if len(asked):
                 decoded = self.decode(asked, given=ratings.take(split.is_fit))
                 self.recalibration_ = fit_recalibration(decoded.probabilities, asked.rating_index)
@@ -185,10 +188,12 @@ def _decoded(
     return Decoded(probabilities, np.array(outcomes, dtype=np.str_), covered, n_shown, np.array(n_left_out, dtype=np.int64))
 
 
-def _some(ratings: Ratings, rows: IntArray, settings: DecoderSettings) -> IntArray:
-    """At most as many of these rows as are asked, chosen by chance keyed by rater and item."""
-    if len(rows) <= settings.n_recalibration:
-        return rows
-    raters, items = id_codes(ratings.rater_ids), id_codes(ratings.item_ids)
-    words = keyed_words(settings.seed, "recalibration", raters[ratings.rater_index[rows]], items[ratings.item_index[rows]])
-    return np.sort(rows[np.argsort(words, kind="stable")[: settings.n_recalibration]])
+def rater_parts(ratings: Ratings, rows: IntArray, *, most: int = PART_ROWS) -> Iterator[IntArray]:
+    """These rows by rater, about so many at a time; whole raters, since what is known of them is the front of all questions."""
+    rows = rows[np.argsort(ratings.rater_index[rows], kind="stable")]
+    edges = np.flatnonzero(np.diff(ratings.rater_index[rows])) + 1
+    start = 0
+    for edge in [*edges.tolist(), len(rows)]:
+        if edge > start and (edge - start >= most or edge == len(rows)):
+            yield rows[start:edge]
+            start = edge

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,8 @@ import polars as pl
 from pluralign.errors import DataError, UsageError
 from pluralign.models import LanguageModel
 from pluralign.raters.attributes import code_attributes
-from pluralign.raters.language_decoder import DecoderSettings, LanguageModelDecoder
+from pluralign.raters.individual_asked import seen_rows
+from pluralign.raters.language_decoder import DecoderSettings, LanguageModelDecoder, rater_parts
 from pluralign.raters.representations import RaterTexts, RaterWords, Representation
 from pluralign.ratings import Ratings
 from pluralign.ratings.keyed import id_codes, keyed_words
@@ -36,7 +37,6 @@ IntArray = npt.NDArray[np.int64]
 
 Progress = Callable[[str, int, int], None]
 
-PART_ROWS = 500
 _MOST_EXAMPLES = 32
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "item_index": pl.Int64,
@@ -147,7 +147,7 @@ def ask_language_model(
     tables, totals, done = [], Totals(), 0
     for name in plan.representations:
         decoder = _decoder(study, name, ratings, given, seed)
-        for number, rows in enumerate(_parts(plan.rows, ratings)):
+        for number, rows in enumerate(rater_parts(ratings, plan.rows)):
 
             def asked(rows: IntArray = rows, decoder: LanguageModelDecoder = decoder, name: str = name) -> pl.DataFrame:
                 return _records(decoder, ratings.take(rows), given, name)
@@ -202,17 +202,6 @@ def _records(decoder: LanguageModelDecoder, asked: Ratings, given: Ratings, name
     )
 
 
-def _parts(rows: IntArray, ratings: Ratings) -> Iterator[IntArray]:
-    """Whole raters together, since what is known of them is the front of all their questions."""
-    by_rater = rows[np.argsort(ratings.rater_index[rows], kind="stable")]
-    edges = np.flatnonzero(np.diff(ratings.rater_index[by_rater])) + 1
-    start = 0
-    for edge in [*edges.tolist(), len(by_rater)]:
-        if edge - start >= PART_ROWS or edge == len(by_rater):
-            yield by_rater[start:edge]
-            start = edge
-
-
 def _some_raters(ratings: Ratings, rows: IntArray, n: int, seed: int) -> IntArray:
     raters = np.unique(ratings.rater_index[rows])
     words = keyed_words(seed, "language_study", id_codes(ratings.rater_ids))[raters]
@@ -230,13 +219,11 @@ def _some_ratings(ratings: Ratings, rows: IntArray, n: int, seed: int) -> IntArr
 
 
 def _check_sources(ratings: Ratings, rows: IntArray, study: LanguageStudy) -> None:
-    seen = []
-    for rater, item in zip(ratings.rater_index[rows].tolist(), ratings.item_index[rows].tolist(), strict=True):
-        if ratings.item_ids[item] in study.written_from.get(ratings.rater_ids[rater], ()):
-            seen.append((ratings.rater_ids[rater], ratings.item_ids[item]))
-    if seen:
+    seen = rows[seen_rows(ratings.take(rows), study.written_from)]
+    if len(seen):
+        rater, item = ratings.rater_ids[ratings.rater_index[seen[0]]], ratings.item_ids[ratings.item_index[seen[0]]]
         raise DataError(
             ratings.name,
-            f"{len(seen):,} ratings that would be asked were shown to whoever wrote the profiles, e.g. item {seen[0][1]!r} of "
-            f"rater {seen[0][0]!r}; write profiles from given ratings only, with the seed of this study.",
+            f"{len(seen):,} ratings that would be asked were shown to whoever wrote the profiles, e.g. item {item!r} of "
+            f"rater {rater!r}; write profiles from given ratings only, with the seed of this study.",
         )

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign.errors import UsageError
+from pluralign.models.protocol import renormalised
 from pluralign.raters.clusters import cluster_by_swaps, cluster_by_sweeps
 from pluralign.raters.factors import RatingFactors
 from pluralign.raters.features import TextFeatures
@@ -294,8 +295,7 @@ class _Estimate:
         columns = []
         for some in _pieces(np.arange(len(candidates)), len(self.items) * shape[1]):
             told = mean[some] + np.tensordot(away, coefficients[:, some], axes=1)
-            told = np.exp(told - told.max(axis=2, keepdims=True)).transpose(1, 0, 2)
-            told /= told.sum(axis=2, keepdims=True)
+            told = renormalised(told).transpose(1, 0, 2)
             told[:, seen] = known[some]
             columns.append(rater_losses(log_losses(told), self.items, self.given)[self.raters])
         return np.concatenate(columns, axis=1), fit.unexplained

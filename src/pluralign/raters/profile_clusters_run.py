@@ -36,6 +36,7 @@ from pluralign.models import LanguageModel, ModelSettings
 from pluralign.models.cache import ResponseCache
 from pluralign.progress import Tell
 from pluralign.raters.baselines import Marginal
+from pluralign.raters.individual_asked import seen_rows
 from pluralign.raters.profile_clusters import (
     Answered,
     Ask,
@@ -64,8 +65,7 @@ from pluralign.raters.profile_clusters_found import (
 from pluralign.raters.recalibration import fit_recalibration
 from pluralign.raters.representations import RaterWords
 from pluralign.ratings import Ratings
-from pluralign.ratings.keyed import id_codes, keyed_words
-from pluralign.ratings.splits import split_fit_eval, split_raters
+from pluralign.ratings.splits import some_rows, split_fit_eval, split_raters
 from pluralign.runs import Run, RunConfig
 from pluralign.scoring.job import opened_model, run_part, settings_of_run
 from pluralign.scoring.totals import Prices, Totals
@@ -163,9 +163,8 @@ def _parts(
             "ask for fewer, or write profiles of more raters.",
         )
     calibrating = ratings.take(split.is_eval & ~of_new)
-    ids = zip(calibrating.rater_index.tolist(), calibrating.item_index.tolist(), strict=True)
-    unseen = [ratings.item_ids[item] not in written_from.get(ratings.rater_ids[rater], ()) for rater, item in ids]
-    calibrating = _some(calibrating.take(np.array(unseen, dtype=np.bool_)), settings.n_recalibration, seed)
+    unseen, purpose = np.flatnonzero(~seen_rows(calibrating, written_from)), "profile clusters recalibration"
+    calibrating = calibrating.take(some_rows(calibrating, unseen, settings.n_recalibration, seed=seed, purpose=purpose))
     return _Parts(given, ratings.take(split.is_fit & of_new), ratings.take(split.is_eval & of_new), calibrating, candidates)
 
 
@@ -358,12 +357,3 @@ class _Work:
             return None
         tell = self.tell
         return lambda done, total: tell(what, done, total)
-
-
-def _some(ratings: Ratings, n: int, seed: int) -> Ratings:
-    """At most n of them, by chance keyed by rater and item."""
-    if len(ratings) <= n:
-        return ratings
-    codes = id_codes(ratings.rater_ids)[ratings.rater_index], id_codes(ratings.item_ids)[ratings.item_index]
-    order = np.argsort(keyed_words(seed, "profile clusters recalibration", *codes), kind="stable")
-    return ratings.take(np.sort(order[:n]))

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,17 +32,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pluralign.episodes import Attribute
-from pluralign.errors import DataError, UsageError, nearest_name
+from pluralign.errors import DataError, UsageError
 from pluralign.models import LanguageModel, Sample, SamplingSettings
 from pluralign.raters.language_decoder import DecoderSettings, LanguageModelDecoder
 from pluralign.raters.profile_clusters import log_losses
 from pluralign.raters.profile_leaks import leak_of
 from pluralign.raters.profile_prompt import FittedPrompt, Person, ProfilePrompt, fit_people
-from pluralign.raters.representations import RaterTexts
+from pluralign.raters.representations import RaterTexts, told_attributes
 from pluralign.ratings import Ratings
 from pluralign.ratings.splits import random_positions
-from pluralign.suite.ratings_task import item_inputs, rater_attributes
+from pluralign.suite.ratings_task import item_inputs
 
 __all__ = [
     "UNWRITABLE",
@@ -194,7 +193,7 @@ def draft_table(
     """A row for each draft, or one without a draft for a rater who was not asked about; rater by rater as they are given."""
     rows_of = _rows_of(given, raters, seed=settings.seed)
     inputs, options = item_inputs(given), given.scale.options
-    told = _told(given, settings.told)
+    told = told_attributes(given, "all" if "all" in settings.told else settings.told)
     people = []
     for rater in raters.tolist():
         pairs = zip(given.item_index[rows_of[rater]].tolist(), given.rating_index[rows_of[rater]].tolist(), strict=True)
@@ -305,17 +304,6 @@ def _rows_of(given: Ratings, raters: IntArray, *, seed: int) -> dict[int, IntArr
     rows = rows[np.lexsort((position[rows], given.rater_index[rows]))]
     of = given.rater_index[rows]
     return {rater: rows[np.searchsorted(of, rater) : np.searchsorted(of, rater, side="right")] for rater in raters.tolist()}
-
-
-def _told(given: Ratings, names: Sequence[str]) -> Sequence[Mapping[str, Attribute]]:
-    """[raters] what is told of each."""
-    if not names:
-        return [{}] * given.n_raters
-    known = [column.removeprefix("rater_") for column in given.attributes]
-    if unknown := [name for name in names if name not in (*known, "all")]:
-        raise DataError(given.name, f"attribute {nearest_name(unknown[0], (*known, 'all'))}")
-    every = rater_attributes(given)
-    return every if "all" in names else [{k: v for k, v in one.items() if k in names} for one in every]
 
 
 def _draft_fields(sample: Sample, items: Sequence[str]) -> dict[str, Any]:

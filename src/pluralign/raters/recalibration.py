@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign.errors import UsageError
+from pluralign.models.protocol import renormalised
 
 __all__ = ["Recalibration", "fit_recalibration"]
 
@@ -49,7 +50,7 @@ class Recalibration:
         """[rows, options] rows sum to 1; a row of NaN stays one."""
         if self.n == 0:
             return probabilities
-        return np.asarray(_softmax(_logs(probabilities) / self.temperature + self.weights), dtype=np.float64)
+        return renormalised(_logs(probabilities) / self.temperature + self.weights)
 
 
 def fit_recalibration(probabilities: FloatArray, chosen: IntArray, *, ridge: float = RIDGE) -> Recalibration:
@@ -71,7 +72,7 @@ def fit_recalibration(probabilities: FloatArray, chosen: IntArray, *, ridge: flo
     def loss(x: FloatArray) -> tuple[float, FloatArray]:
         sharpness, weights = np.exp(x[0]), x[1:]
         scores = sharpness * logs + weights
-        p = _softmax(scores)
+        p = renormalised(scores)
         highest = scores.max(axis=1)
         normaliser = highest + np.log(np.exp(scores - highest[:, None]).sum(axis=1))
         value = float((normaliser - scores[rows, chosen]).sum() + ridge / 2 * (x**2).sum())
@@ -87,8 +88,3 @@ def fit_recalibration(probabilities: FloatArray, chosen: IntArray, *, ridge: flo
 
 def _logs(probabilities: FloatArray) -> FloatArray:
     return np.asarray(np.log(np.maximum(probabilities, LEAST)))
-
-
-def _softmax(scores: FloatArray) -> FloatArray:
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ __all__ = [
     "item_disagreement",
     "rater_episodes",
     "rater_queries",
+    "told_attributes",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -70,7 +71,7 @@ class Representation:
     @classmethod
     def parse(cls, name: str) -> Representation:
         """Raises UsageError for a name that is none."""
-        fields: dict[str, object] = {}
+        fields: dict[str, Any] = {}
         names: list[str] = []
         for part in () if name == "nothing" else name.split("+"):
             kind, _, rest = part.partition(":")
@@ -85,7 +86,7 @@ class Representation:
                 raise UsageError(f"representation {name!r}: {nearest_name(part, known)}")
         if names and "attributes" not in fields:
             fields["attributes"] = tuple(dict.fromkeys(names))
-        return cls(**fields)  # type: ignore[arg-type]
+        return cls(**fields)
 
     def __str__(self) -> str:
         """The name, such that `parse` gives the same."""
@@ -102,7 +103,7 @@ class Representation:
         return bool(self.n_examples) and self.order == "nearest"
 
 
-def _examples(name: str, rest: str) -> dict[str, object]:
+def _examples(name: str, rest: str) -> dict[str, Any]:
     number, _, order = rest.partition(":")
     if number != "all" and not (number.isascii() and number.isdigit() and int(number) > 0):
         raise UsageError(f"representation {name!r}: write examples:N with N from 1, or examples:all, not {number!r}")
@@ -237,7 +238,7 @@ class _Front:
         self.inputs = item_inputs(asked)
         self.options = asked.scale.options
         self.rater_ids = asked.rater_ids
-        self.known = _told_attributes(asked, representation.attributes)
+        self.known = told_attributes(asked, representation.attributes)
         if given is not None and given is not asked:
             _check_held_out(asked, given)
         self.given_rows = self._ordered(disagreement, seed)
@@ -289,7 +290,8 @@ class _Front:
         return np.asarray((self._vectors[items] @ self._vectors[others].T).todense(), dtype=np.float64)
 
 
-def _told_attributes(ratings: Ratings, told: Literal["all"] | tuple[str, ...]) -> Sequence[Mapping[str, Attribute]]:
+def told_attributes(ratings: Ratings, told: Literal["all"] | tuple[str, ...]) -> Sequence[Mapping[str, Attribute]]:
+    """[raters] what is known of each, of these attributes, named without "rater_". Raises DataError for an unknown one."""
     names = [column.removeprefix("rater_") for column in ratings.attributes]
     for name in told if told != "all" else ():
         if name not in names:

@@ -22,7 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pluralign.errors import DataError, NotFittedError, UsageError, nearest_name
+from pluralign.models.protocol import renormalised
 from pluralign.raters.baselines import RatingModel
+from pluralign.raters.individual_scores import rating_nats
+from pluralign.raters.recalibration import LEAST
 from pluralign.ratings import Ratings
 from pluralign.ratings.splits import item_folds, rater_folds, split_fit_eval
 
@@ -33,8 +36,6 @@ IntArray = npt.NDArray[np.int64]
 
 PoolKind = Literal["log-linear", "linear", "best"]
 NewUnit = Literal["items", "raters"]
-LEAST = 1e-12
-"""What a member's probability is taken for if it is lower."""
 LOG_TEMPERATURES = (-2.0, 2.0)
 
 
@@ -56,8 +57,8 @@ class Pool:
         if len(stacked) != len(self.weights):
             raise UsageError(f"the pool has {len(self.weights)} members, got the probabilities of {len(stacked)}.")
         if self.kind == "log-linear":
-            return _softmax(np.tensordot(self.weights, np.log(stacked), axes=1))
-        return _softmax(np.log(np.tensordot(self.weights, stacked, axes=1)) / self.temperature)
+            return renormalised(np.tensordot(self.weights, np.log(stacked), axes=1))
+        return renormalised(np.log(np.tensordot(self.weights, stacked, axes=1)) / self.temperature)
 
 
 def fit_pool(members: Sequence[FloatArray], chosen: IntArray, *, kind: PoolKind = "best") -> Pool:
@@ -83,7 +84,7 @@ def _log_linear(stacked: FloatArray, chosen: IntArray) -> Pool:
 
     def loss(weights: FloatArray) -> tuple[float, FloatArray]:
         scores = np.tensordot(weights, logs, axes=1)
-        p = _softmax(scores)
+        p = renormalised(scores)
         slope = np.einsum("ro,mro->m", p, logs) - of_chosen.sum(axis=1)
         return -float(np.log(np.maximum(p[rows, chosen], 1e-300)).mean()), slope / len(rows)
 
@@ -113,7 +114,7 @@ def _linear(stacked: FloatArray, chosen: IntArray) -> Pool:
     logs = np.log(np.tensordot(weights, stacked, axes=1))
 
     def at(log_temperature: float) -> float:
-        return -float(np.log(np.maximum(_softmax(logs / np.exp(log_temperature))[rows, chosen], 1e-300)).mean())
+        return -float(np.log(np.maximum(renormalised(logs / np.exp(log_temperature))[rows, chosen], 1e-300)).mean())
 
     found = minimize_scalar(at, bounds=LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-5})
     temperature = float(np.exp(found.x)) if found.fun < at(0.0) else 1.0
@@ -193,11 +194,7 @@ class Stacked:
         chosen = ratings.rating_index[found[0].rows]
         members = [one.probabilities for one in found]
         self.pool_ = fit_pool(members, chosen, kind=self.kind)
-        rows = np.arange(len(chosen))
-        self.losses_ = {
-            name: -float(np.log(np.maximum(p[rows, chosen], LEAST)).mean())
-            for name, p in zip(self.models, members, strict=True)
-        }
+        self.losses_ = {name: float(rating_nats(p, chosen).mean()) for name, p in zip(self.models, members, strict=True)}
         self.weights_ = dict(zip(self.models, self.pool_.weights.tolist(), strict=True))
         for model in self.models.values():
             model.fit(ratings)
@@ -226,8 +223,3 @@ def _checked(members: Sequence[FloatArray]) -> FloatArray:
             "members of a pool", f"{bad:,} rows have no probability from some member; leave the rows or the member out."
         )
     return np.maximum(stacked, LEAST)
-
-
-def _softmax(scores: FloatArray) -> FloatArray:
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

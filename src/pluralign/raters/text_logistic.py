@@ -27,6 +27,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pluralign.errors import DataError, NotFittedError, UsageError, nearest_name
+from pluralign.models.protocol import renormalised
 from pluralign.raters.attributes import CodedAttribute, code_attributes
 from pluralign.raters.text_terms import TermCounts, Terms
 from pluralign.ratings import Ratings
@@ -86,7 +87,7 @@ class TextLogistic:
         if given is not None and len(given):
             offsets = _offsets(self._scores(given), given, self.c_rater_)
             scores = scores + offsets[queries.rater_index]
-        return _softmax(scores)
+        return renormalised(scores)
 
     def item_logits(self, items: pl.DataFrame) -> FloatArray:
         """b + W' x + v [items, options] of any items, each row less its mean: what a rater without habits would answer."""
@@ -205,7 +206,7 @@ def _held_out_loss(
     for fold, (problem, (given, test)) in enumerate(zip(problems, tests, strict=True)):
         weights[fold] = w = problem.solve(*pair, settings, weights[fold])
         offsets = _offsets(problem.scores(w, given), given, pair[1]) if len(given) else w.raters
-        p = _softmax(problem.scores(w, test) + offsets[test.rater_index])
+        p = renormalised(problem.scores(w, test) + offsets[test.rater_index])
         total -= float(np.log(p[np.arange(len(test)), test.rating_index]).sum())
         n += len(test)
     return total / n
@@ -268,7 +269,7 @@ class _Problem:
             w = self.unflat(flat)
             of_items, of_raters = self.x_rated @ w.text + w.intercept, w.raters + self.a @ w.attributes
             of_items = of_items + (w.items[self.rated] if self.with_items else 0.0)
-            p = _softmax(of_items[self.item] + of_raters[rater])
+            p = renormalised(of_items[self.item] + of_raters[rater])
             nats = -np.log(np.maximum(p[rows, y], 1e-300)).sum()
             p[rows, y] -= 1.0
             by_item = _sums(self.item, p, n_rated)
@@ -298,7 +299,7 @@ def _offsets(scores: FloatArray, given: Ratings, c_rater: float) -> FloatArray:
     observed = np.zeros((n, k))
     np.add.at(observed, (given.rater_index, given.rating_index), 1.0)
     for _ in range(NEWTON_STEPS):
-        p = _softmax(scores + offsets[given.rater_index])
+        p = renormalised(scores + offsets[given.rater_index])
         slope = observed - _sums(given.rater_index, p, n) - offsets / c_rater
         curve = np.einsum("nj,jk->njk", _sums(given.rater_index, p, n), np.eye(k))
         curve -= _sums(given.rater_index, (p[:, :, None] * p[:, None, :]).reshape(len(p), -1), n).reshape(n, k, k)
@@ -312,11 +313,6 @@ def _offsets(scores: FloatArray, given: Ratings, c_rater: float) -> FloatArray:
 def _sums(index: IntArray, values: FloatArray, n: int) -> FloatArray:
     """Sum of the rows of `values` [rows, m] within each unit [n, m]."""
     return np.stack([np.bincount(index, values[:, j], n) for j in range(values.shape[1])], axis=1)
-
-
-def _softmax(scores: FloatArray) -> FloatArray:
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

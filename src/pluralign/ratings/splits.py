@@ -27,6 +27,7 @@ __all__ = [
     "item_folds",
     "random_positions",
     "rater_folds",
+    "some_rows",
     "split_fit_eval",
     "split_items",
     "split_items_and_raters",
@@ -152,6 +153,20 @@ def random_positions(ratings: Ratings, *, seed: int) -> IntArray:
     position = np.empty(len(ratings), dtype=np.int64)
     position[order] = np.arange(len(ratings)) - starts
     return position
+
+
+def some_rows(ratings: Ratings, rows: IntArray, most: int, *, seed: int, purpose: str) -> IntArray:
+    """At most so many of these rows, by chance keyed by rater and item; rising. `purpose` names the stream of random numbers.
+
+    Raises UsageError for a number below 0.
+    """
+    if most < 0:
+        raise UsageError(f"{purpose}: the most rows is {most}, lowest is 0.")
+    if len(rows) <= most:
+        return rows
+    raters, items = id_codes(ratings.rater_ids), id_codes(ratings.item_ids)
+    words = keyed_words(seed, purpose, raters[ratings.rater_index[rows]], items[ratings.item_index[rows]])
+    return np.sort(rows[np.argsort(words, kind="stable")[:most]])
 
 
 def _test_items(ratings: Ratings, test_share: float, seed: int) -> BoolArray:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pluralign.errors import UsageError
-from pluralign.estimates import Estimate, bootstrap_ratios, estimate_from_draws, undefined, unit_sums
+from pluralign.estimates import Estimate, estimate_ratio, undefined
 from pluralign.evals.findings import Finding
 from pluralign.metrics.distances import kl_nats, total_variation_distance
 from pluralign.raters.findings import Calibration
@@ -296,10 +296,7 @@ def _entropy_ratio(questions: Sequence[Question], seed: int) -> Estimate:
     if not entropies[:, 1].sum() > 1e-9:
         return undefined("people are of one mind on every question", unit="question", seed=seed)
     _, units = np.unique([one.text for one in questions], return_inverse=True)
-    sums, _ = unit_sums(entropies, units, n := int(units.max()) + 1)
-    draws = bootstrap_ratios(sums[:, :1], sums[:, 1:], seed=seed)[:, 0]
-    value = float(sums[:, 0].sum() / sums[:, 1].sum())
-    return estimate_from_draws(value, draws, n=n, unit="question", seed=seed)
+    return estimate_ratio(entropies[:, 0], entropies[:, 1], units, unit="question", seed=seed)
 
 
 def _entropy_nats(shares: Sequence[float]) -> float:

@@ -58,9 +58,9 @@ def run_units(
     """All of them in their order; those that the run folder has are read."""
     total, done, here = sum(unit.n for unit in units), 0, Totals()
 
-    def show(note: Totals) -> None:
+    def show() -> None:
         if tell is not None:
-            tell(f"asking {model.name}", done, total, rate(note))
+            tell(f"asking {model.name}", done, total, rate(here))
 
     elsewhere: set[str] = set()
     if engine is not None:
@@ -72,20 +72,20 @@ def run_units(
             nonlocal done, here
             elsewhere.add(unit.name)
             done, here = done + unit.n, here + took
-            show(here)
+            show()
 
-        show(here)
+        show()
         engine.finish(run, left, count)
         done = 0
     found = []
     for unit in units:
         if engine is None:
-            show(here)
+            show()
         table, took, is_new = run_part(run, unit.name, model, functools.partial(unit.compute, model))
         found.append(Finished(table, took, is_new or unit.name in elsewhere))
         done += unit.n
         here += took if is_new else Totals()
-    show(here)
+    show()
     return found
 
 

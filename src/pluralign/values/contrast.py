@@ -27,11 +27,10 @@ import numpy.typing as npt
 import polars as pl
 
 from pluralign.errors import UsageError
-from pluralign.estimates import Estimate
+from pluralign.estimates import Estimate, estimate_ratio
 from pluralign.values.considerations import VALENCES, Consideration
 from pluralign.values.kaleido import Pair, ValuesModel
 from pluralign.values.notice import notice
-from pluralign.values.ratios import ratio_estimate
 
 __all__ = [
     "CHANGES",
@@ -73,7 +72,7 @@ class Contrasts:
         n = np.bincount(units, minlength=self.n_pairs)
         kinds = self.table["change"].to_numpy()
         return {
-            kind: ratio_estimate(
+            kind: estimate_ratio(
                 np.bincount(units[kinds == kind], minlength=self.n_pairs), n, unit="pair", why="no considerations", seed=seed
             )
             for kind in CHANGES

@@ -34,9 +34,10 @@ from pluralign.errors import DataError, MissingExtraError, UsageError, nearest_n
 if TYPE_CHECKING:
     from pluralign.values.considerations import Consideration
 
-__all__ = ["RougeScore", "cosine_keep", "rouge_keep", "same_wording", "stemmed_words"]
+__all__ = ["ROUGE_SCORES", "RougeScore", "cosine_keep", "rouge_keep", "same_wording", "stemmed_words"]
 
 RougeScore = Literal["precision", "recall", "f"]
+ROUGE_SCORES: tuple[RougeScore, ...] = get_args(RougeScore)
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -273,8 +274,8 @@ def _is_over(
 def _score_limits(threshold: float | Mapping[RougeScore, float], score: RougeScore) -> Mapping[RougeScore, float]:
     limits = threshold if isinstance(threshold, Mapping) else {score: threshold}
     for name, limit in limits.items():
-        if name not in get_args(RougeScore):
-            raise UsageError(f"score: {nearest_name(str(name), get_args(RougeScore))}")
+        if name not in ROUGE_SCORES:
+            raise UsageError(f"score: {nearest_name(str(name), ROUGE_SCORES)}")
         _check_threshold(limit)
     return limits
 

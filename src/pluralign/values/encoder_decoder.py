@@ -25,7 +25,7 @@ from torch import Tensor
 
 from pluralign.errors import ModelError
 from pluralign.models.content import IdArray
-from pluralign.models.loading import check_folder, opened_device, without_bars
+from pluralign.models.loading import check_folder, from_pretrained, opened_device
 from pluralign.models.opening import ModelSettings
 from pluralign.models.protocol import Usage, renormalised
 from pluralign.models.token_requests import weights_hash
@@ -85,7 +85,7 @@ class EncoderDecoderKaleido:
         check_folder(name)
         tokenizer = open_tokenizer(name, settings.revision)
         dtype = torch.float32 if settings.dtype == "auto" else getattr(torch, settings.dtype)
-        model = _from_pretrained(name, dtype, settings.revision).to(opened_device(settings.device))
+        model = from_pretrained(name, dtype, settings.revision, kind="encoder-decoder model").to(opened_device(settings.device))
         weights = weights_hash(name, getattr(model.config, "_commit_hash", None))
         return cls(model, tokenizer, name=f"hf/{name}", decoding=decoding, weights=weights)
 
@@ -246,27 +246,3 @@ def _special_ids(model: Any, tokenizer: Any, name: str) -> tuple[int, int, int]:
             f"{name}: neither config.json nor the tokenizer says which token fills up (pad) and which ends a text."
         )
     return int(start), int(pad), int(end)
-
-
-def _from_pretrained(name: str, dtype: torch.dtype, revision: str | None) -> Any:
-    """Raises ModelError where the model cannot be loaded, or not all of it."""
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSeq2SeqLM
-
-    try:
-        with without_bars():
-            model, found = AutoModelForSeq2SeqLM.from_pretrained(
-                name, dtype=dtype, revision=revision, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-            )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{name}: no encoder-decoder can be loaded: {error}\n"
-            "Give a folder or hub id with config.json and weights as safetensors; a checkpoint that has only pytorch_model.bin "
-            "is converted once, with transformers' save_pretrained, by whoever trusts the file."
-        ) from error
-    if missing := sorted(found["missing_keys"]):
-        raise ModelError(
-            f"{name}: {len(missing)} of the model's weights are in none of its files, e.g. {', '.join(missing[:3])}; they "
-            "would be random. Give a complete checkpoint."
-        )
-    return model

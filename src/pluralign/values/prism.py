@@ -29,7 +29,7 @@ import polars as pl
 
 from pluralign.episodes import write_episodes
 from pluralign.errors import DataError, UsageError
-from pluralign.estimates import Estimate
+from pluralign.estimates import Estimate, estimate_ratio
 from pluralign.models.protocol import LanguageModel, SamplingSettings
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
@@ -49,7 +49,6 @@ from pluralign.values.prism_data import (
     splits_of,
 )
 from pluralign.values.prism_prompt import PROMPT_VERSION, prism_query, read_reply
-from pluralign.values.ratios import ratio_estimate
 from pluralign.values.situations import checked_situations
 
 __all__ = ["PrismMade", "PrismSettings", "deduplicated", "make_prism"]
@@ -283,7 +282,7 @@ def _parsed(records: pl.DataFrame, seed: int) -> Estimate:
     is_ok = pl.col("n_replies") * (pl.col("outcome") == "ok")
     sums = records.group_by("situation", maintain_order=True).agg(is_ok.sum().alias("ok"), pl.col("n_replies").sum())
     ok, n = (sums[name].to_numpy().astype(np.float64) for name in ("ok", "n_replies"))
-    return ratio_estimate(ok, n, unit="situation", why="there is no reply", seed=seed)
+    return estimate_ratio(ok, n, unit="situation", why="there is no reply", seed=seed)
 
 
 def _write_episodes(

@@ -10,9 +10,8 @@ import numpy as np
 import polars as pl
 
 from pluralign.errors import DataError
-from pluralign.estimates import Estimate
+from pluralign.estimates import Estimate, estimate_ratio
 from pluralign.values.considerations import VALENCES, Consideration
-from pluralign.values.ratios import ratio_estimate
 
 __all__ = ["score_simulated", "true_table"]
 
@@ -53,7 +52,7 @@ def score_simulated(table: pl.DataFrame, situations: list[str], *, seed: int = 0
         counts.append((len(hits), len(here), len(true), sum(true[one] == here[one] for one in hits)))
     hits_, n_found, n_true, right = np.array(counts, dtype=np.float64).reshape(-1, 4).T
     return {
-        "precision": ratio_estimate(hits_, n_found, why="nothing was found", unit="situation", seed=seed),
-        "recall": ratio_estimate(hits_, n_true, why="nothing is true of these situations", unit="situation", seed=seed),
-        "valence_accuracy": ratio_estimate(right, hits_, why="nothing that was found is true", unit="situation", seed=seed),
+        "precision": estimate_ratio(hits_, n_found, why="nothing was found", unit="situation", seed=seed),
+        "recall": estimate_ratio(hits_, n_true, why="nothing is true of these situations", unit="situation", seed=seed),
+        "valence_accuracy": estimate_ratio(right, hits_, why="nothing that was found is true", unit="situation", seed=seed),
     }

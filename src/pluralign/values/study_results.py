@@ -24,7 +24,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pluralign.errors import DataError, UsageError
-from pluralign.estimates import Estimate, bootstrap_ratios, estimate_from_draws, holm, undefined, unit_sums
+from pluralign.estimates import Estimate, bootstrap_ratios, estimate_from_draws, estimate_ratio, holm, undefined, unit_sums
 from pluralign.files import read_json
 from pluralign.metrics import krippendorff_alpha_estimate
 from pluralign.metrics.information import permutation_p_value
@@ -240,9 +240,9 @@ def _by_rater(ratings: Ratings) -> tuple[FloatArray, FloatArray]:
 
 
 def _share(sums: FloatArray, counts: FloatArray, seed: int) -> Estimate:
+    """Over those who answered anything."""
     used = counts > 0
-    draws = bootstrap_ratios(sums[used, None], counts[used, None], seed=seed)[:, 0]
-    return estimate_from_draws(float(sums.sum() / counts.sum()), draws, n=int(used.sum()), unit="rater", seed=seed)
+    return estimate_ratio(sums[used], counts[used], unit="rater", seed=seed)
 
 
 def _groups(

@@ -27,11 +27,10 @@ import numpy.typing as npt
 import polars as pl
 
 from pluralign.errors import DataError, UsageError
-from pluralign.estimates import Estimate
+from pluralign.estimates import Estimate, estimate_ratio
 from pluralign.streams import stream
-from pluralign.values.considerations import Consideration
-from pluralign.values.dedup import RougeScore, cosine_keep, rouge_keep, same_wording
-from pluralign.values.ratios import ratio_estimate
+from pluralign.values.considerations import KINDS, Consideration
+from pluralign.values.dedup import ROUGE_SCORES, RougeScore, cosine_keep, rouge_keep, same_wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,15 +113,16 @@ def tune_thresholds(
     grid: ThresholdGrid | None = None,
     beta: float = 1.0,
     n_gram: int | None = None,
-    score: RougeScore = "f",
+    scores: Sequence[RougeScore] = ROUGE_SCORES,
     across_vrd: bool = False,
     n_folds: int = 5,
     seed: int = 0,
 ) -> TunedThresholds:
     """The thresholds with the highest F_beta over these situations; no model is asked.
 
-    `reference` has for each situation what people accepted, which may be nothing. `beta` above 1 weighs recall higher. The
-    folds depend on the situations' texts and the seed, not on their order. Raises DataError where a situation comes twice or
+    `reference` has for each situation what people accepted, which may be nothing. `beta` above 1 weighs recall higher. What
+    is over the n-gram threshold by any of `scores` is dropped, as in the system. The folds depend on the situations' texts and
+    the seed, not on their order. Raises DataError where a situation comes twice or
     has no reference, UsageError where there are fewer situations than folds.
     """
     _check(candidates, reference, n_folds, beta)
@@ -135,7 +135,7 @@ def tune_thresholds(
         for n in sorted(grid.ngram, reverse=True)
         for e in sorted(grid.embed, reverse=True)
     ]
-    counted = [_counts(one, tuple(reference[one.situation]), grid, n_gram, score, across_vrd=across_vrd) for one in candidates]
+    counted = [_counts(one, tuple(reference[one.situation]), grid, n_gram, scores, across_vrd=across_vrd) for one in candidates]
     hits, kept = (np.stack([one[part] for one in counted]) for part in (0, 1))
     expected = np.array([one[2] for one in counted], dtype=np.float64)
     fold = _folds([one.situation for one in candidates], n_folds, seed)
@@ -161,14 +161,16 @@ def tune_thresholds(
 def candidates_of(table: pl.DataFrame, vectors: npt.NDArray[Any] | None = None) -> list[Candidates]:
     """Candidates from a table of scores, one row each: columns action, vrd, text, relevant; `vectors` [rows, dimensions].
 
-    Raises DataError where a column is missing, or a row is no Value, Right or Duty.
+    Rows without a vrd, outputs that could not be read, are no candidates; their situation counts all the same. Raises
+    DataError where a column is missing, or a row is something else than a Value, Right or Duty.
     """
     if missing := [name for name in ("action", "vrd", "text", "relevant") if name not in table.columns]:
         raise DataError("table of scores", f"no column {', '.join(missing)}; columns are {table.columns}")
-    if unknown := sorted(set(table["vrd"].to_list()) - {"Value", "Right", "Duty"}, key=str):
-        raise DataError("table of scores", f"vrd has {unknown[:3]}; allowed are Value, Right, Duty")
+    if unknown := sorted(set(table["vrd"].drop_nulls().to_list()) - set(KINDS)):
+        raise DataError("table of scores", f"vrd has {unknown[:3]}; allowed are {', '.join(KINDS)}")
     found = []
-    for (action,), part in table.with_row_index("_row").group_by("action", maintain_order=True):
+    for (action,), outputs in table.with_row_index("_row").group_by("action", maintain_order=True):
+        part = outputs.filter(pl.col("vrd").is_not_null())
         rows = part["_row"].to_numpy()
         found.append(
             Candidates(
@@ -186,7 +188,7 @@ def _counts(
     reference: Sequence[Consideration],
     grid: ThresholdGrid,
     n_gram: int | None,
-    score: RougeScore,
+    scores: Sequence[RougeScore],
     *,
     across_vrd: bool,
 ) -> tuple[FloatArray, FloatArray, int]:
@@ -199,7 +201,8 @@ def _counts(
     cuts = np.array(sorted(grid.relevance))
     hits, kept = (np.zeros((len(cuts), len(grid.ngram), len(grid.embed))) for _ in range(2))
     for i, ngram in enumerate(sorted(grid.ngram, reverse=True)):
-        words = rouge_keep(listed, relevance, threshold=ngram, n_gram=n_gram, score=score, across_vrd=across_vrd)
+        limits = dict.fromkeys(scores, ngram)
+        words = rouge_keep(listed, relevance, threshold=limits, n_gram=n_gram, across_vrd=across_vrd)
         for j, embed in enumerate(sorted(grid.embed, reverse=True)):
             left = words
             if vectors is not None and embed < 1:
@@ -240,7 +243,7 @@ def _f(hits: FloatArray, kept: FloatArray, expected: float, beta: float) -> Floa
 
 
 def _ratio(above: FloatArray, below: FloatArray, seed: int) -> Estimate:
-    return ratio_estimate(above, below, unit="situation", why="nothing is kept, and nothing was expected", seed=seed)
+    return estimate_ratio(above, below, unit="situation", why="nothing is kept, and nothing was expected", seed=seed)
 
 
 def _folds(situations: Sequence[str], n_folds: int, seed: int) -> IntArray:

@@ -12,7 +12,7 @@ styles. Questions go through one bounded queue (`work`): beyond it the answer is
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,15 +78,7 @@ def explorer(
     """The service over a backend. `runs` is the folder whose run folders' reports are shown; requests that name another host
     than `hosts` are refused, so that a page elsewhere cannot reach it under a name of its own."""
 
-    def answered(kind: str, questions: Sequence[Any]) -> Sequence[Any]:
-        ask: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
-            "surface": backend.surface,
-            "compare": backend.compare,
-            "predict": backend.predict,
-        }
-        return ask[kind](questions)
-
-    worker = Worker(answered, most_waiting=most_waiting, most_at_once=most_at_once)
+    worker = Worker(most_waiting=most_waiting, most_at_once=most_at_once)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -153,25 +145,25 @@ def _add_interface(app: FastAPI, worker: Worker, backend: Backend, measures: Mea
     @app.post("/api/values", responses=_BUSY)
     async def values(asked: SituationRequest) -> Surfaced:
         """Values, rights and duties of a situation."""
-        (found,) = await worker.ask("surface", asked.situation)
-        return _surfaced(found)
+        (found,) = await worker.ask(backend.surface, asked.situation)
+        return found
 
     @app.post("/api/values/batch", responses=_BUSY)
     async def values_batch(asked: SituationsRequest) -> list[Surfaced]:
         """The same of several situations, in their order."""
-        return [_surfaced(one) for one in await worker.ask("surface", *asked.situations)]
+        return await worker.ask(backend.surface, *asked.situations)
 
     @app.post("/api/values/compare", responses=_BUSY)
     async def compare(asked: SituationPair) -> Comparison:
         """Two versions of a situation: what enters, leaves or flips."""
-        (found,) = await worker.ask("compare", asked)
-        return _compared(found)
+        (found,) = await worker.ask(backend.compare, asked)
+        return found
 
     @app.post("/api/profiles/predict", responses=_BUSY)
     async def predict(asked: PredictionRequest) -> PredictionAnswer:
         """Predicted ratings with a rater's own profile, and with another text in its place."""
-        (found,) = await worker.ask("predict", asked)
-        return _predicted(found)
+        (found,) = await worker.ask(backend.predict, asked)
+        return found
 
     @app.get("/health")
     async def health() -> Health:
@@ -184,21 +176,6 @@ def _add_interface(app: FastAPI, worker: Worker, backend: Backend, measures: Mea
         return PlainTextResponse(measures.text(), media_type="text/plain; version=0.0.4")
 
 
-def _surfaced(found: Any) -> Surfaced:
-    assert isinstance(found, Surfaced)
-    return found
-
-
-def _compared(found: Any) -> Comparison:
-    assert isinstance(found, Comparison)
-    return found
-
-
-def _predicted(found: Any) -> PredictionAnswer:
-    assert isinstance(found, PredictionAnswer)
-    return found
-
-
 # pages
 
 
@@ -209,10 +186,10 @@ def _add_pages(app: FastAPI, worker: Worker, backend: Backend, runs: Path | None
         found: list[Surfaced] = []
         changes: list[Change] = []
         if first and second:
-            (compared,) = map(_compared, await worker.ask("compare", SituationPair(situation=first, other=second)))
+            (compared,) = await worker.ask(backend.compare, SituationPair(situation=first, other=second))
             found, changes = [compared.situation, compared.other], compared.changes
         elif first or second:
-            found = [_surfaced(one) for one in await worker.ask("surface", first or second)]
+            found = await worker.ask(backend.surface, first or second)
         text = _page(
             "values.html.j2", request, situation=first, other=second, found=found, changes=changes, most=MOST_SITUATION
         )
@@ -230,7 +207,7 @@ def _add_pages(app: FastAPI, worker: Worker, backend: Backend, runs: Path | None
         text = known.get(chosen or "", "") if profile is None or own else _checked("profile", profile, most=MOST_PROFILE)
         answer = None
         if chosen is not None or profile is not None:
-            (answer,) = await worker.ask("predict", PredictionRequest(rater=chosen, profile=text))
+            (answer,) = await worker.ask(backend.predict, PredictionRequest(rater=chosen, profile=text))
         return HTMLResponse(
             _page("profiles.html.j2", request, raters=list(known), rater=chosen, profile=text, answer=answer, most=MOST_PROFILE)
         )

@@ -1,8 +1,8 @@
 """One thread that asks the models, a bounded queue before it, and the questions that wait answered together.
 
 Models are not made for several threads, and answer many questions at once quicker than one after the other. So all requests
-of the service put their questions here: the thread takes all that wait of one kind, up to a number, and answers them in one
-call. Where too many wait, the next one is turned away at once, with a guess of when to come again.
+of the service put their questions here: the thread takes all that wait for the same function, up to a number, and answers them
+in one call. Where too many wait, the next one is turned away at once, with a guess of when to come again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = ["Busy", "Worker", "WorkerStats"]
 
-Answer = Callable[[str, Sequence[Any]], Sequence[Any]]
-"""Of a kind and some questions of it their answers, in order."""
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 _SMOOTH = 0.2
 """Weight of the newest batch in the mean seconds a question takes."""
@@ -47,7 +47,7 @@ class WorkerStats:
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    kind: str
+    answer: Callable[[Sequence[Any]], Sequence[Any]]
     question: Any
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any] = field(repr=False)
@@ -56,8 +56,8 @@ class _Asked:
 class Worker:
     """`most_waiting` questions wait at most, `most_at_once` are answered in one call."""
 
-    def __init__(self, answer: Answer, *, most_waiting: int = 64, most_at_once: int = 16) -> None:
-        self._answer, self._most_waiting, self._most_at_once = answer, most_waiting, most_at_once
+    def __init__(self, *, most_waiting: int = 64, most_at_once: int = 16) -> None:
+        self._most_waiting, self._most_at_once = most_waiting, most_at_once
         self._waiting: deque[_Asked] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -65,10 +65,13 @@ class Worker:
         self._thread = threading.Thread(target=self._work, name="models", daemon=True)
         self._thread.start()
 
-    async def ask(self, kind: str, *questions: Any) -> list[Any]:
-        """The answers, all or none: raises Busy where not all find room, else what answering raised."""
+    async def ask(self, answer: Callable[[Sequence[Q]], Sequence[A]], *questions: Q) -> list[A]:
+        """What `answer`, called in the thread, says to them. Raises Busy where not all find room, else what it raised.
+
+        `answer` may get the questions of several callers at once, in any grouping.
+        """
         loop = asyncio.get_running_loop()
-        asked = [_Asked(kind, question, loop, loop.create_future()) for question in questions]
+        asked = [_Asked(answer, question, loop, loop.create_future()) for question in questions]
         with self._changed:
             if self._closed or len(self._waiting) + len(asked) > self._most_waiting:
                 self.stats.n_turned_away += len(asked)
@@ -102,19 +105,19 @@ class Worker:
                 self._do(batch)
 
     def _next(self) -> list[_Asked] | None:
-        """What waits of the kind that came first; None when closed."""
+        """What waits for the function that is first in the queue; None when closed."""
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
             if self._closed:
                 return None
-            kind, others = self._waiting[0].kind, deque[_Asked]()
+            answer, others = self._waiting[0].answer, deque[_Asked]()
             taken: list[_Asked] = []
             while self._waiting:
                 one = self._waiting.popleft()
                 if one.future.cancelled():
                     continue
-                if one.kind == kind and len(taken) < self._most_at_once:
+                if one.answer == answer and len(taken) < self._most_at_once:
                     taken.append(one)
                 else:
                     others.append(one)
@@ -125,7 +128,7 @@ class Worker:
     def _do(self, batch: list[_Asked]) -> None:
         start = time.perf_counter()
         try:
-            answers = self._answer(batch[0].kind, [one.question for one in batch])
+            answers = batch[0].answer([one.question for one in batch])
         except Exception as error:
             if len(batch) == 1:
                 self.stats.n_failed += 1
