@@ -3,6 +3,7 @@
     python benchmarks/results.py                              made-up ratings, some seconds
     python benchmarks/results.py --data-dir DATA              three published data sets, one split each
     python benchmarks/results.py --data-dir DATA --full       all of them; writes docs/results.md; about an hour on one core
+    ... --encoder FOLDER                                      with vectors of sentences (all-MiniLM-L6-v2, say); an hour more
 
 Every model learns from the same training ratings, is given the same ratings of each rater, and is asked about the same held-out
 ones. The peer is a tuned logistic regression on words with an offset for each rater (`TextLogistic`). With --work FOLDER every
@@ -29,9 +30,10 @@ import polars as pl
 from pluralign.estimates import Estimate, estimate_mean, estimate_mean_difference, undefined
 from pluralign.files import write_text_atomic
 from pluralign.models import open_model
+from pluralign.models.sentences import SentenceEncoder
 from pluralign.raters.attributes import code_attributes
 from pluralign.raters.baselines import Marginal, PerItem, PerRater, RatingModel, Uniform
-from pluralign.raters.features import NoFeatures
+from pluralign.raters.features import NoFeatures, SentenceFeatures
 from pluralign.raters.language_decoder import DecoderSettings, LanguageModelDecoder
 from pluralign.raters.mixed import MixedModel
 from pluralign.raters.stacking import CrossFitted, cross_fitted, fit_pool
@@ -45,6 +47,7 @@ from results_page import PEER, RATER_MODE, Found, Row, page
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 STACK = "stack"
+MOST_ENCODED = 4_000
 N_FOLDS = 3
 """In which the stack's members are fitted again."""
 
@@ -114,6 +117,8 @@ class Model:
     has_probabilities: bool = True
     most_asked: int | None = None
     """Left out where more is asked, since it is slow."""
+    needs_encoder: bool = False
+    """Left out without --encoder, and where there are more than `MOST_ENCODED` items."""
 
 
 def _with_attributes(parts: Parts, case: Case) -> TextLogistic:
@@ -127,6 +132,14 @@ def _embedded(parts: Parts, case: Case) -> LanguageModelDecoder:
 
 def _learned(parts: Parts, case: Case) -> MixedModel:
     return MixedModel(features=TextLogisticFeatures(logistic=SharedLogistic(TextLogisticSettings()).fitted))
+
+
+_SENTENCES: dict[str, SentenceFeatures] = {}
+"""By the encoder's folder: a text is encoded once for all folds and splits."""
+
+
+def _sentences(parts: Parts, case: Case) -> MixedModel:
+    return MixedModel(features=next(iter(_SENTENCES.values())))
 
 
 MODELS: dict[str, Model] = {
@@ -143,7 +156,8 @@ MODELS: dict[str, Model] = {
     "mixed": Model("mixed model", lambda p, c: MixedModel(), in_stack=True),
     "mixed-attributes": Model("mixed model with attributes", lambda p, c: WithAttributes(MixedModel()), needs_attributes=True),
     "mixed-learned": Model("mixed model, learned text features", _learned, in_stack=True),
-    "embedded": Model("the embedded language model, 4 past ratings", _embedded, most_asked=1_000),
+    "mixed-sentences": Model("mixed model, vectors of sentences", _sentences, in_stack=True, needs_encoder=True),
+    "embedded": Model("the embedded language model, 4 past ratings", _embedded, most_asked=4_000),
 }
 """Name (of its pieces, a-z and -) -> model. A language model's decoder fits in: `lambda p, c: LanguageModelDecoder(...)`."""
 
@@ -172,6 +186,8 @@ def predict(case: Case, ratings: Ratings, seed: int, data_dir: Path, work: Path)
     with Run.open(work / f"{case.key}.{seed}", config) as run:
         for name, model in MODELS.items():
             if model.needs_attributes and not _usable(parts.train):
+                continue
+            if model.needs_encoder and (not _SENTENCES or ratings.n_items > MOST_ENCODED):
                 continue
             if model.most_asked is not None and len(parts.asked) > model.most_asked:
                 continue
@@ -280,7 +296,10 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="where the page goes; with --full docs/results.md")
     parser.add_argument("--seeds", type=int, help="splits of a data set at most; a later run with more goes on")
     parser.add_argument("--only", nargs="*", help="names of cases such as mp.items; the page then has these only")
+    parser.add_argument("--encoder", help="folder or hub id of an encoder of sentences")
     asked = parser.parse_args()
+    if asked.encoder:
+        _SENTENCES[asked.encoder] = SentenceFeatures(SentenceEncoder(asked.encoder))
     if asked.full and asked.data_dir is None:
         parser.error("--full needs --data-dir")
     cases = MADE_UP if asked.data_dir is None else [c for c in CASES if asked.full or c.key in QUICK]

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 
-from pluralign.errors import DataError, NotFittedError
-from pluralign.raters.features import GivenFeatures, NoFeatures, TextFeatures
+from pluralign.errors import DataError, NotFittedError, UsageError
+from pluralign.raters.features import GivenFeatures, NoFeatures, SentenceFeatures, TextFeatures
 from pluralign.ratings import Ratings, Scale
 
 ANIMALS = ["the old cat sleeps", "a cat and a dog play", "dogs bark at the cat", "my cat eats fish"]
@@ -98,6 +101,47 @@ def test_refitting_forgets() -> None:
 def test_fit_comes_first() -> None:
     with pytest.raises(NotFittedError, match="TextFeatures"):
         TextFeatures().transform(items("x"))
+
+
+# vectors of sentences
+
+
+class Letters:
+    """A stand-in for an encoder: how often each letter is there."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        self.asked += texts
+        return np.array([[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts], dtype=np.float64)
+
+
+def test_sentence_features_are_standardised_and_encode_each_text_once() -> None:
+    ratings, letters = rated([*ANIMALS, *LAWS, ANIMALS[0]]), Letters()
+    features = SentenceFeatures(letters, 3)
+    z = features.fit(ratings).transform(ratings.items)
+    assert z.shape == (9, 3)
+    np.testing.assert_allclose(z.std(axis=0), 1.0, atol=1e-12)
+    np.testing.assert_array_equal(z[8], z[0])
+    longer = features.fit(ratings).transform(items(ANIMALS[0] * 2))  # of a vector only its direction counts
+    np.testing.assert_allclose(longer[0], z[0], atol=1e-12)
+    assert sorted(letters.asked) == sorted([*ANIMALS, *LAWS, ANIMALS[0] * 2])
+
+
+def test_sentence_features_learn_from_rated_items_alone() -> None:
+    part = rated([*ANIMALS, *LAWS]).take(np.arange(6))
+    other = rated([*ANIMALS, *LAWS[:2], "zzz", "qqq"]).take(np.arange(6))
+    both = [SentenceFeatures(Letters(), 2).fit(one).transform(one.items[:6]) for one in (part, other)]
+    np.testing.assert_allclose(*both, atol=1e-12)
+
+
+def test_sentence_features_without_text() -> None:
+    fitted = SentenceFeatures(Letters(), 3).fit(rated([*ANIMALS, None, *LAWS]))
+    np.testing.assert_array_equal(fitted.transform(items(None, "", "  ")), 0.0)
+    assert SentenceFeatures(Letters()).fit(rated([None, None, ""])).transform(items("a")).shape == (1, 0)
+    with pytest.raises(UsageError, match="n_components is 0"):
+        SentenceFeatures(Letters(), 0)
 
 
 # features given by the user

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -10,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pluralign.errors import DataError, NotFittedError
+from pluralign.errors import DataError, NotFittedError, UsageError
 from pluralign.ratings import Ratings
 
-__all__ = ["GivenFeatures", "ItemFeatures", "NoFeatures", "TextFeatures"]
+__all__ = ["GivenFeatures", "ItemFeatures", "NoFeatures", "SentenceFeatures", "TextFeatures"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -68,13 +69,7 @@ class GivenFeatures:
 
     def fit(self, ratings: Ratings) -> ItemFeatures:
         values = self.transform(ratings.items)[np.unique(ratings.item_index)]
-        centre, sd = values.mean(axis=0), values.std(axis=0)
-        if values.shape[1] <= self.max_components:
-            varies = np.flatnonzero(sd > 1e-9 * np.abs(values).max(initial=1e-300))
-            return _Projected(self, centre, np.eye(len(sd))[:, varies] / sd[varies])
-        _, size, directions = np.linalg.svd(values - centre, full_matrices=False)
-        kept = np.flatnonzero(size[: self.max_components] > 1e-9 * max(size[0], 1e-300))
-        return _Projected(self, centre, directions[kept].T / (size[kept] / np.sqrt(len(values))))
+        return _Projected(self, *_axes(values, self.max_components))
 
     def transform(self, items: pl.DataFrame) -> FloatArray:
         """Raises DataError for items that the table does not have, or that have no finite number."""
@@ -92,7 +87,7 @@ class GivenFeatures:
 class _Projected:
     """Given features along axes on which the training items have mean 0 and variance 1."""
 
-    given: GivenFeatures
+    given: GivenFeatures | SentenceFeatures
     centre: FloatArray
     axes: FloatArray
     """[columns, components]"""
@@ -101,7 +96,53 @@ class _Projected:
         return self
 
     def transform(self, items: pl.DataFrame) -> FloatArray:
-        return np.asarray((self.given.transform(items) - self.centre) @ self.axes, dtype=np.float64)
+        return np.asarray(np.nan_to_num((self.given.transform(items) - self.centre) @ self.axes), dtype=np.float64)
+
+
+def _axes(values: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
+    """The mean of training items [columns], and axes [columns, components] on which they have variance 1."""
+    centre, sd = values.mean(axis=0), values.std(axis=0)
+    if values.shape[1] <= most:
+        varies = np.flatnonzero(sd > 1e-9 * np.abs(values).max(initial=1e-300))
+        return centre, np.eye(len(sd))[:, varies] / sd[varies]
+    _, size, directions = np.linalg.svd(values - centre, full_matrices=False)
+    kept = np.flatnonzero(size[:most] > 1e-9 * max(size[0], 1e-300))
+    return centre, directions[kept].T / (size[kept] / np.sqrt(len(values)))
+
+
+class SentenceFeatures:
+    """Principal components of the texts' vectors by an encoder of sentences, each with unit variance.
+
+        MixedModel(features=SentenceFeatures(SentenceEncoder("sentence-transformers/all-MiniLM-L6-v2")))
+
+    `encode` gives [texts, dimensions], of which the directions count; a text is encoded once, however often it is fitted.
+    Items without text have features 0, the average.
+    """
+
+    def __init__(self, encode: Callable[[Sequence[str]], FloatArray], n_components: int = 32) -> None:
+        if n_components < 1:
+            raise UsageError(f"n_components is {n_components}; it must be at least 1.")
+        self.encode, self.n_components = encode, n_components
+        self._known: dict[str, FloatArray] = {}
+
+    def fit(self, ratings: Ratings) -> ItemFeatures:
+        values = self.transform(ratings.items[np.unique(ratings.item_index)])
+        values = values[np.isfinite(values).all(axis=1)]
+        if len(np.unique(values, axis=0)) < 3:
+            return NoFeatures()
+        return _Projected(self, *_axes(values, self.n_components))
+
+    def transform(self, items: pl.DataFrame) -> FloatArray:
+        """[items, dimensions] before any fit: rows of length 1, NaN for items without text."""
+        texts = _texts(items)
+        new = [text for text in dict.fromkeys(texts) if text and text not in self._known]
+        if new:
+            vectors = np.asarray(self.encode(new), dtype=np.float64)
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            self._known |= dict(zip(new, vectors / np.where(lengths > 0, lengths, 1.0), strict=True))
+        n_dimensions = len(next(iter(self._known.values()))) if self._known else 1
+        none = np.full(n_dimensions, np.nan)
+        return np.stack([self._known.get(text, none) for text in texts]) if texts else np.zeros((0, n_dimensions))
 
 
 class TextFeatures:

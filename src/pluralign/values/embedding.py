@@ -12,12 +12,12 @@ hf/sentence-transformers/all-mpnet-base-v2.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pluralign.errors import MissingExtraError, ModelError, UsageError
+from pluralign.errors import UsageError
 
 if TYPE_CHECKING:
     from pluralign.values.kaleido import ValuesModel
@@ -26,7 +26,6 @@ __all__ = ["Embed", "default_embedding", "open_embedding", "tfidf_vectors"]
 
 FloatArray = npt.NDArray[np.float64]
 Embed = Callable[[Sequence[str]], FloatArray]
-_BATCH = 64
 
 
 def default_embedding(model: ValuesModel) -> str:
@@ -45,7 +44,9 @@ def open_embedding(name: str, model: ValuesModel) -> Embed | None:
     kind, _, rest = name.partition("/")
     if kind != "hf" or not rest:
         raise UsageError(f"embedding {name!r}: it is encoder, tfidf, none, or hf/ and a folder or hub id of an encoder.")
-    return _Sentences(rest)
+    from pluralign.models.sentences import SentenceEncoder
+
+    return SentenceEncoder(rest)
 
 
 def tfidf_vectors(texts: Sequence[str]) -> FloatArray:
@@ -65,37 +66,3 @@ def _of_model(model: ValuesModel) -> Embed:
 
     embed(["value"])
     return embed
-
-
-class _Sentences:
-    """The last states of an encoder, averaged over the tokens."""
-
-    def __init__(self, name: str) -> None:
-        try:
-            import torch  # noqa: F401
-            from transformers import AutoModel, AutoTokenizer
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(str(error.name), extra="local") from error
-        from pluralign.models.loading import check_folder, without_bars
-
-        check_folder(name)
-        try:
-            with without_bars():
-                self.tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-                self.model: Any = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False).eval()
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ModelError(f"embedding hf/{name}: cannot be opened: {error}") from error
-
-    def __call__(self, texts: Sequence[str]) -> FloatArray:
-        import torch
-
-        found = []
-        for first in range(0, len(texts), _BATCH):
-            some = self.tokenizer(
-                list(texts[first : first + _BATCH]), padding=True, truncation=True, max_length=128, return_tensors="pt"
-            )
-            with torch.inference_mode():
-                states = self.model(**some).last_hidden_state.float()
-            weights = some["attention_mask"][:, :, None].float()
-            found.append(((states * weights).sum(1) / weights.sum(1)).double().numpy())
-        return np.concatenate(found)
