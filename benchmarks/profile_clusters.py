@@ -6,7 +6,8 @@ question at a time; a tenth of its questions choose clusters within 1 %; cluster
     python benchmarks/profile_clusters.py --full --case prefixes --case pruned
 
 prefixes    p(rating | item, profile) for some candidates by `asking_model`, beside one question at a time to the same model: a
-            llama of random weights, profiles of about 150 tokens, items of about 30. Probabilities are compared before times,
+            llama of random weights, profiles of about 200 tokens (`profile write` asks for 150 words), items of about 30.
+            Probabilities are compared before times,
             which are those of the processor, since other work on the machine must not be measured.
 pruned      `choose_pruned`, all its questions counted, those that assign raters too, beside the whole table: losses of both
             on the whole table, the worst of several seeds. Tables: profiles of simulated people decoded by Bayes' rule and by
@@ -51,6 +52,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 OPTIONS = ("1", "2", "3", "4", "5")
 N_CANDIDATES = 100
+PROFILE_TOKENS = 200
+"""And letters: the tokenizer of the random models has a token for nearly each."""
 LARGER = {"vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 8, "num_attention_heads": 8}
 K = (2, 4, 8)
 
@@ -81,7 +84,7 @@ def prefix_rows(size: str, n_candidates: int, n_items: int, *, target: float | N
     rows = {"item_id": [f"i{n:03}" for n in range(n_items)], "item_text": [words(30) for _ in range(n_items)]}
     table = pl.DataFrame({**rows, "rater_id": "r", "rating": "1"})
     ratings = Ratings.from_long(table, Scale("interval", OPTIONS))
-    texts = {f"c{n}": words(150) for n in range(n_candidates)}
+    texts = {f"c{n}": words(PROFILE_TOKENS) for n in range(n_candidates)}
     candidates = Candidates(ids=tuple(texts), texts=tuple(texts.values()))
     with tempfile.TemporaryDirectory() as name:
         tokenizer = make_folder(size, name)  # type: ignore[arg-type]

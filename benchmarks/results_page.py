@@ -62,7 +62,7 @@ _HEAD = """# Results on real ratings
 
 Written by one command; every number is from its run:
 
-    python benchmarks/results.py --data-dir DATA --full
+    python benchmarks/results.py --data-dir DATA --full --encoder sentence-transformers/all-MiniLM-L6-v2
 
 **What is asked.** How probable is this answer, from this person? A model learns from training ratings, is given some ratings
 of each rater, and is asked about ratings that neither it nor anything that tuned it has seen. *Known raters, new items*: given
@@ -76,8 +76,9 @@ Both are means over items, as in LeWiDi. Lower is better everywhere.
 **The peer** is what most people would try first, done with care: multinomial logistic regression on TF-IDF of words, word
 pairs and character n-grams of each text, an offset for each rater and, where raters are new, for each item; both penalties
 chosen by cross-validation in the training part. The mixed model is the one of `pluralign study`; with *learned text features*
-it also sees what the peer's words let expect of an item, out of fold. The stack pools those of them that are named below each
-table, with weights fitted out of fold.
+it also sees what the peer's words let expect of an item, out of fold; with *vectors of sentences* it sees 32 principal
+components of those of all-MiniLM-L6-v2 in place of its own of TF-IDF (tables of up to 4,000 items). The stack pools those of
+them that are named below each table, with weights fitted out of fold.
 
 Intervals are 95 % bootstrap intervals over what was drawn as new (items, or raters; the task's own measures: items).
 Differences are paired. They tell how far the result hangs on those items or raters, not on the draw of the training part;
@@ -89,7 +90,8 @@ _TAIL = """## What these numbers are not
 - Published numbers are on the test parts of their tasks, which are not here; ours are on the dev part (of MP and CSC a fifth of
   it, learned from the other four fifths, where the task has a train part beside it). They stand side by side to show
   the scale of things, not to rank.
-- No language model is among these rows; the place for one is a line in `MODELS` of `benchmarks/results.py`.
+- The only language model here is the embedded one, which cannot read these texts (it knows a few hundred words): its rows say
+  what it gets, on tables that ask up to 4,000 ratings. The place for another is a line in `MODELS` of `benchmarks/results.py`.
 - No weight was fitted to a held-out part. But that learned text features are offered, and with 8 components of the text, not
   32, was decided after looking at the first split of MP, CSC and POPQUORN: their rows may be kinder than those of new data."""
 
