@@ -117,7 +117,7 @@ def language_study(
 ) -> LanguageStudy:
     """What `study` asks a language model.
 
-    `profiles` is a file or run folder of `profile write`, `groups` a run folder of `profile cluster`, both made with the
+    `profiles` is a file or run folder of `profile write`, `groups` a run folder of `profile cluster` or a table of texts, made with the
     study's seed. Raises UsageError for a representation that is none or a number below its fewest, and what opening a model
     raises.
     """

@@ -77,8 +77,8 @@ class PredictSources:
     """How files of ratings are read."""
     profiles: str | os.PathLike[str] | None = None
     """A run folder or file of profiles, or a table with rater_id and profile; written from known ratings only."""
-    clusters: str | os.PathLike[str] | None = None
-    """A table with rater_id and cluster, the text of the rater's group."""
+    groups: str | os.PathLike[str] | None = None
+    """Groups of raters: a run folder of `profile cluster`, or a table with rater_id and cluster, the text of the group."""
     limit: int | None = None
     """Pairs that are asked, at most; by chance."""
 
@@ -274,7 +274,7 @@ def _read(sources: PredictSources, ratings: Ratings, seed: int) -> _Read:
         rows = some_rows(world.asked, _all_rows(world.asked), sources.limit, seed=seed, purpose="limit")
         note = Note("--limit", f"pairs left out of {len(world.asked):,}, by chance", len(world.asked) - sources.limit)
         world = replace(world, asked=world.asked.take(rows), is_given=world.is_given[rows], notes=(*world.notes, note))
-    return _Read(world=world, told=read_told_texts(sources.profiles, sources.clusters), lewidi=lewidi)
+    return _Read(world=world, told=read_told_texts(sources.profiles, sources.groups), lewidi=lewidi)
 
 
 def _all_rows(ratings: Ratings) -> npt.NDArray[np.int64]:

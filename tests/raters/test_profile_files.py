@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from pluralign.errors import DataError, UsageError
-from pluralign.raters.individual_pairs import read_rater_texts
-from pluralign.raters.profile_files import edited_path, read_profiles, write_profiles
+from pluralign.raters.profile_files import edited_path, read_profiles, read_rater_texts, write_profiles
 from pluralign.raters.profiles import Draft, RaterProfile
 
 PROFILES = [

@@ -31,6 +31,11 @@ def test_the_largest_number_of_groups_unless_said(run: Path) -> None:
     assert read_group_texts(run, k=2) == {"a": "Of 2: 0.", "b": "Of 2: 1."}
 
 
+def test_a_table_says_each_raters_text(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("rater_id,cluster\na,Likes rest.\nb,\n")
+    assert read_group_texts(tmp_path / "groups.csv") == {"a": "Likes rest."}
+
+
 def test_what_is_not_there(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="K = 2, 3, not 4"):
         read_group_texts(run, k=4)

@@ -55,8 +55,9 @@ class PredictFlags:
     by +. Default: what the model was adapted on, else attributes+examples:all."""
     profiles: Path | None = None
     """A run folder or file of profiles, or a table with rater_id and profile; written from known ratings only."""
-    clusters: Path | None = None
-    """Table with rater_id and cluster, the text of the rater's group."""
+    groups: Path | None = None
+    """Groups of raters: a run folder of `pluralign profile cluster`, the most groups of which are told, or a table with
+    rater_id and cluster, the text of the rater's group."""
     stack: Annotated[tuple[str, ...], _MANY, Parameter(show_default=False)] = ()
     """Pool the model with statistical ones: mixed, per-rater, per-item, text-logistic, marginal."""
     loss: Literal["mode", "median", "mean"] | None = None
@@ -80,7 +81,7 @@ class PredictFlags:
             dev=self.dev,
             read=read.to_options(),
             profiles=self.profiles,
-            clusters=self.clusters,
+            groups=self.groups,
             limit=limit,
         )
 
@@ -157,8 +158,9 @@ class AdaptFlags:
     """What is told of the rater: attributes, attribute:NAME, examples:N, profile, cluster, joined by +."""
     profiles: Path | None = None
     """A run folder or file of profiles, or a table with rater_id and profile."""
-    clusters: Path | None = None
-    """Table with rater_id and cluster, the text of the rater's group."""
+    groups: Path | None = None
+    """Groups of raters: a run folder of `pluralign profile cluster`, the most groups of which are told, or a table with
+    rater_id and cluster, the text of the rater's group."""
     held_out: float = 0.0
     """Share of the raters who are not trained on but measured; who they are follows from their ids alone."""
     orders: int = 1
@@ -188,7 +190,7 @@ class AdaptFlags:
     def to_texts(self) -> RaterTexts:
         from pluralign.raters.individual_pairs import read_told_texts
 
-        return read_told_texts(self.profiles, self.clusters).texts
+        return read_told_texts(self.profiles, self.groups).texts
 
     def to_settings(self, lora: LoraFlags, place: PlaceFlags, *, seed: int) -> TuneSettings:
         """All that decides what is computed, checked."""

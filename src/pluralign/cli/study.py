@@ -38,7 +38,8 @@ class LanguageFlags:
     profiles: Path | None = None
     """The raters' value profiles: a file or run folder of `pluralign profile write` with the same --seed."""
     groups: Path | None = None
-    """Groups of raters: a run folder of `pluralign profile cluster` with the same --seed; the most groups it has are told."""
+    """Groups of raters: a run folder of `pluralign profile cluster` with the same --seed, the most groups of which are told,
+    or a table with rater_id and cluster, the text of the rater's group."""
     told: Annotated[tuple[str, ...], _MANY] = ()
     """What the model is told of a rater: nothing, attributes, attribute:NAME, examples:N, profile, cluster, or several with +.
     Default: all that there is."""

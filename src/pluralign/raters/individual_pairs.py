@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from pluralign.errors import DataError
-from pluralign.raters.profile_files import read_profiles
+from pluralign.raters.profile_files import read_profiles, read_rater_texts
+from pluralign.raters.profile_groups import read_group_texts
 from pluralign.raters.profiles import profile_texts
 from pluralign.raters.representations import RaterTexts
 from pluralign.ratings import Ratings
@@ -18,7 +19,7 @@ from pluralign.ratings.readers import ReadOptions
 from pluralign.ratings.readers.columns import find_role
 from pluralign.ratings.readers.files import Source
 
-__all__ = ["ToldTexts", "read_pairs", "read_rater_texts", "read_told_texts"]
+__all__ = ["ToldTexts", "read_pairs", "read_told_texts"]
 
 
 def read_pairs(path: Path, ratings: Ratings, options: ReadOptions, called: Mapping[str, str]) -> pl.DataFrame:
@@ -65,9 +66,9 @@ class ToldTexts:
     """Rater to the items whose ratings were given; None where a file does not say."""
 
 
-def read_told_texts(profiles: str | os.PathLike[str] | None, clusters: str | os.PathLike[str] | None) -> ToldTexts:
+def read_told_texts(profiles: str | os.PathLike[str] | None, groups: str | os.PathLike[str] | None) -> ToldTexts:
     """Profiles from a run folder or a file that `profile_files` reads, or from a table with rater_id and profile; groups' texts
-    from a table with rater_id and cluster.
+    by `read_group_texts`.
 
     Raises DataError for files that are none of these, and for a rater who is there twice.
     """
@@ -81,18 +82,5 @@ def read_told_texts(profiles: str | os.PathLike[str] | None, clusters: str | os.
             written_from = None
     elif profiles is not None:
         told, written_from = read_rater_texts(profiles, "profile"), None
-    groups = {} if clusters is None else read_rater_texts(clusters, "cluster")
-    return ToldTexts(RaterTexts(profiles=told, clusters=groups), None if clusters is not None else written_from)
-
-
-def read_rater_texts(path: str | os.PathLike[str], column: str) -> dict[str, str]:
-    """Rater to text, from a table with the columns rater_id and this one. Raises DataError for a rater who is there twice."""
-    source = Source(Path(path), ReadOptions())
-    table = source.frame[0]
-    if absent := [name for name in ("rater_id", column) if name not in table.columns]:
-        raise DataError(source.where, [f"no column {name!r}; columns are {table.columns}" for name in absent])
-    rows = table.select(pl.col("rater_id", column).cast(pl.String)).drop_nulls()
-    if rows["rater_id"].is_duplicated().any():
-        again = rows.filter(rows["rater_id"].is_duplicated())["rater_id"][0]
-        raise DataError(source.where, f"rater {again!r} has several rows; one text each is needed.")
-    return dict(rows.iter_rows())
+    of_groups = {} if groups is None else read_group_texts(groups)
+    return ToldTexts(RaterTexts(profiles=told, clusters=of_groups), None if groups is not None else written_from)

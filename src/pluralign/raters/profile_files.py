@@ -20,8 +20,10 @@ import polars as pl
 from pluralign.errors import DataError, UsageError, nearest_name
 from pluralign.files import atomic_write
 from pluralign.raters.profiles import UNWRITABLE, USABLE, Draft, ProfileOutcome, RaterProfile
+from pluralign.ratings.readers import ReadOptions
+from pluralign.ratings.readers.files import Source
 
-__all__ = ["PROFILES", "edited_path", "profiles_path", "read_profiles", "write_profiles"]
+__all__ = ["PROFILES", "edited_path", "profiles_path", "read_profiles", "read_rater_texts", "write_profiles"]
 
 PROFILES = "profiles.jsonl"
 """Name of the file in a run folder."""
@@ -46,6 +48,19 @@ _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "n_shown": pl.Int64,
     **dict.fromkeys(_TEXTS, pl.String),
 }
+
+
+def read_rater_texts(path: str | os.PathLike[str], column: str) -> dict[str, str]:
+    """Rater to text, from a table with the columns rater_id and this one. Raises DataError for a rater who is there twice."""
+    source = Source(Path(path), ReadOptions())
+    table = source.frame[0]
+    if absent := [name for name in ("rater_id", column) if name not in table.columns]:
+        raise DataError(source.where, [f"no column {name!r}; columns are {table.columns}" for name in absent])
+    rows = table.select(pl.col("rater_id", column).cast(pl.String)).drop_nulls()
+    if rows["rater_id"].is_duplicated().any():
+        again = rows.filter(rows["rater_id"].is_duplicated())["rater_id"][0]
+        raise DataError(source.where, f"rater {again!r} has several rows; one text each is needed.")
+    return dict(rows.iter_rows())
 
 
 def write_profiles(path: str | os.PathLike[str], profiles: Iterable[RaterProfile]) -> None:

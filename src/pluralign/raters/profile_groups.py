@@ -1,4 +1,4 @@
-"""What a run of `profile cluster` says of each rater, as a text that a decoder is told (representation "cluster")."""
+"""The text of each rater's group, which a decoder is told (representation "cluster")."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ import polars as pl
 
 from pluralign.errors import RunError, UsageError
 from pluralign.files import read_json
+from pluralign.raters.profile_files import read_rater_texts
 
 __all__ = ["read_group_texts"]
 
 
-def read_group_texts(run: str | os.PathLike[str], *, k: int | None = None) -> dict[str, str]:
-    """Rater to the profile of the rater's group, of `k` groups, or as many as the run has at most.
+def read_group_texts(source: str | os.PathLike[str], *, k: int | None = None) -> dict[str, str]:
+    """Rater to the profile of the rater's group: from the run folder, of `k` groups, or as many as the run has at most; or from
+    a table with rater_id and cluster, which is a text.
 
-    Groups are formed and raters assigned by given ratings alone, so that held-out ones may be asked under the same seed. Raises
-    RunError where the folder holds no such run, UsageError for a number of groups that it has not.
+    In a run groups are formed and raters assigned by given ratings alone, so that held-out ones may be asked under the same
+    seed. Raises RunError where the folder holds no such run, UsageError for a number of groups that it has not, DataError for
+    a table that is none.
     """
-    folder = Path(run)
+    folder = Path(source)
+    if folder.is_file():
+        return read_rater_texts(folder, "cluster")
     try:
         found = {one["k"]: one["clusters"] for one in read_json(folder / "results.json")["clusterings"]}
         table = pl.read_parquet(folder / "clusters.parquet")
