@@ -24,7 +24,7 @@ from pluralign.raters.findings import Findings
 from pluralign.raters.fold import example_counts
 from pluralign.raters.language_study import LanguageStudy, plan_language_study
 from pluralign.raters.representations import RaterTexts
-from pluralign.raters.study import check_can_be_studied, run_study
+from pluralign.raters.study import check_can_be_studied, modelled_part, run_study
 from pluralign.raters.truth import family_information
 from pluralign.ratings import Note, Ratings
 from pluralign.ratings.keyed import id_codes, keyed_uniforms
@@ -117,9 +117,9 @@ def language_study(
 ) -> LanguageStudy:
     """What `study` asks a language model.
 
-    `profiles` is a file or run folder of `profile write`, `groups` a run folder of `profile cluster` or a table of texts, made with the
-    study's seed. Raises UsageError for a representation that is none or a number below its fewest, and what opening a model
-    raises.
+    `profiles` is a file or run folder of `profile write`, `groups` a run folder of `profile cluster` or a table of texts, made
+    with the study's seed. Raises UsageError for a representation that is none or a number below its fewest, and what opening a
+    model raises.
     """
     from pluralign.raters.profile_files import read_profiles
     from pluralign.raters.profile_groups import read_group_texts
@@ -256,10 +256,13 @@ def _population(limit: int | None) -> Population:
 
 def _plan(ratings: Ratings, out: Path, settings: StudySettings, also: list[str]) -> StudyPlan:
     check_can_be_studied(ratings)
-    attributes = [a.name for a in code_attributes(ratings)[0]]
-    splits = [split_fit_eval(ratings, seed=settings.seed + s) for s in range(settings.n_seeds)]
+    part, _ = modelled_part(ratings, settings)
+    if len(part) < len(ratings):
+        also = [f"models are of {part.n_raters:,} raters drawn by chance, with {len(part):,} ratings (--most-ratings)", *also]
+    attributes = [a.name for a in code_attributes(part)[0]]
+    splits = [split_fit_eval(part, seed=settings.seed + s) for s in range(settings.n_seeds)]
     n_scored = sum(int(split.is_eval.sum()) for split in splits)
-    examples = example_counts(splits[0], ratings.rater_index, most=settings.max_examples)
+    examples = example_counts(splits[0], part.rater_index, most=settings.max_examples)
     together = 1 if len(attributes) > 1 else 0
     n_known = 2 + len(attributes) + together + len(examples) + len(settings.cluster_counts)
     return StudyPlan(

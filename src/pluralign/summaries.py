@@ -37,6 +37,11 @@ def _data(findings: Findings) -> list[str]:
     return [
         f"{data.name}: {data.n_ratings:,} ratings by {data.n_raters:,} raters of {data.n_items:,} items, "
         f"{len(data.options)} {data.scale_kind} options",
+        *(
+            [f"Modelled: {data.n_raters_modelled:,} raters drawn by chance, with {data.n_ratings_modelled:,} ratings"]
+            if data.n_ratings_modelled < data.n_ratings
+            else []
+        ),
         f"Krippendorff's alpha: {_alpha(agreement)}",
     ]
 

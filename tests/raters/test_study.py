@@ -15,7 +15,7 @@ from pluralign.raters.evidence import StudySettings
 from pluralign.raters.features import GivenFeatures
 from pluralign.raters.findings import Findings
 from pluralign.raters.mixed import MixedSettings
-from pluralign.raters.study import evaluate_folds, run_study
+from pluralign.raters.study import evaluate_folds, modelled_part, run_study
 from pluralign.ratings import Ratings, Scale
 from pluralign.ratings.simulate import Population, Simulation, simulate
 
@@ -67,7 +67,7 @@ def test_intervals_have_the_share_of_the_raters_learned_from(simulation: Simulat
     with_fits, without = (
         {
             row.representation: row.information_nats
-            for row in findings_of_study(e, truth_nats={}, true_groups=None).information.rows
+            for row in findings_of_study(e, simulation.ratings, truth_nats={}, true_groups=None).information.rows
         }
         for e in (evidence, blind)
     )
@@ -95,6 +95,27 @@ def test_more_seeds_score_more_ratings_of_the_same_raters(simulation: Simulation
     twice = run_study(simulation.ratings, tmp_path / "run", replace(SETTINGS, n_seeds=2))
     assert 1.5 * findings.information.n_evaluated < twice.information.n_evaluated < 2.5 * findings.information.n_evaluated
     assert twice.information.entropy_nats.n == 120
+
+
+def test_of_a_large_table_some_raters_are_modelled_as_if_alone_and_all_are_counted(
+    simulation: Simulation, findings: Findings, tmp_path: Path
+) -> None:
+    """960 ratings are those of 60 of 120 raters; the words for it come from the findings themselves."""
+    settings = replace(SETTINGS, most_ratings=960)
+    found = run_study(simulation.ratings, tmp_path / "run", settings, true_groups=simulation.archetype)
+    part, kept = modelled_part(simulation.ratings, settings)
+    alone = run_study(part, tmp_path / "alone", SETTINGS, true_groups=simulation.archetype[kept])
+    assert (part.n_raters, len(part)) == (found.data.n_raters_modelled, found.data.n_ratings_modelled) == (60, 960)
+    assert (found.data.n_raters, found.data.n_ratings) == (120, 1920)
+    for name in ("information", "clusterings", "calibrations", "hardest_raters"):
+        assert getattr(found, name) == getattr(alone, name), name
+    for name in ("agreement", "polarising_items"):
+        assert getattr(found, name) == getattr(findings, name), name
+    assert any("60 raters drawn by chance, with 960 of the 1,920 ratings" in note for note in found.data.notes)
+    records = pl.read_parquet(tmp_path / "run" / "records.parquet")
+    assert set(records["rater_id"]) <= {simulation.ratings.rater_ids[n] for n in kept}
+    with pytest.raises(DataError, match="at least 8 such raters"):
+        run_study(simulation.ratings, tmp_path / "few", replace(SETTINGS, most_ratings=16))
 
 
 def test_results_survive_json(findings: Findings) -> None:

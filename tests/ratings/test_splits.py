@@ -14,6 +14,7 @@ from pluralign.ratings.splits import (
     FitEvalSplit,
     item_folds,
     rater_folds,
+    some_raters,
     split_fit_eval,
     split_items,
     split_items_and_raters,
@@ -27,6 +28,26 @@ def made_up(n_ratings: list[int]) -> Ratings:
     """Rater j has rated the first n_ratings[j] items."""
     rows = [(f"item {i}", f"rater {j}", str(1 + (i + j) % 3)) for j, n in enumerate(n_ratings) for i in range(n)]
     return Ratings.from_long(pl.DataFrame(rows, schema=["item_id", "rater_id", "rating"], orient="row"), SCALE)
+
+
+def test_some_raters_are_whole_raters_by_chance_and_as_many_as_there_is_room_for(uneven: Ratings) -> None:
+    n = np.bincount(uneven.rater_index)
+    kept = [some_raters(uneven, 30, seed=seed, purpose="p") for seed in range(200)]
+    assert all(n[one].sum() <= 30 or len(one) == 1 for one in kept)
+    assert all((np.diff(one) > 0).all() for one in kept)
+    often = np.bincount(np.concatenate(kept), minlength=len(n))
+    assert often.min() > 0  # also the one with 40, now and then
+    assert some_raters(uneven, len(uneven), seed=0, purpose="p").tolist() == list(range(len(n)))
+    assert some_raters(uneven, 1, seed=0, purpose="p").size == 1
+    part = uneven.take(np.isin(uneven.rater_index, kept[0])).compact()
+    assert part.n_raters == len(kept[0])
+    shown = ["item_id", "rater_id"]
+    same = uneven.take(np.isin(uneven.rater_index, kept[0])).to_long()
+    assert part.to_long().sort(shown).equals(same.sort(shown))
+    again = uneven.take(np.flatnonzero(uneven.rater_index != 3))  # who else is there changes nobody's place in the order
+    assert set(some_raters(again, 30, seed=5, purpose="p")) <= set(kept[5]) | set(some_raters(uneven, 80, seed=5, purpose="p"))
+    with pytest.raises(UsageError, match="lowest is 1"):
+        some_raters(uneven, 0, seed=0, purpose="p")
 
 
 def sides(ratings: Ratings, split: FitEvalSplit) -> dict[tuple[str, str], tuple[int, bool]]:

@@ -73,6 +73,8 @@ def data_summary() -> DataSummary:
         option_shares=[est(s, 0.012, n=210) for s in (0.18, 0.22, 0.14, 0.27, 0.19)],
         ratings_per_rater=[4, 58, 150],
         ratings_per_item=[31, 82, 120],
+        n_ratings_modelled=12_345,
+        n_raters_modelled=210,
         attributes=attributes,
         notes=[
             "votes.csv: rows with an empty rating were left out (17)",
@@ -317,6 +319,8 @@ def bare_findings() -> Findings:
             option_shares=[undefined(why), undefined(why)],
             ratings_per_rater=[1, 1, 1],
             ratings_per_item=[1, 1, 1],
+            n_ratings_modelled=1,
+            n_raters_modelled=1,
             attributes=[],
             notes=[],
         ),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pluralign.errors import UsageError
+from pluralign.errors import RunError, UsageError
 from pluralign.raters.findings import Findings
 from pluralign.report import page as page_module
 from pluralign.report import study_page, write_study_page
@@ -221,12 +223,11 @@ def test_a_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.
     target = tmp_path / "report.html"
     target.write_text("old")
 
-    def full_disk(self: Path, data: bytes) -> int:
-        self.touch()
-        raise OSError("no space left")
+    def full_disk(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(RunError, match=r"report\.html: cannot be written: no space left"):
         write_study_page(bare_findings(), target)
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

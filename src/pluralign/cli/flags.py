@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
+
+from pluralign.stores import Place, place
 
 if TYPE_CHECKING:
     from pluralign.raters.evidence import StudySettings
     from pluralign.ratings.readers import ReadOptions
 
-__all__ = ["THE_STUDY", "OutputFlags", "ReadFlags", "RunFlags", "StudyFlags"]
+__all__ = ["A_PLACE", "THE_STUDY", "OutputFlags", "ReadFlags", "RunFlags", "StudyFlags"]
 
+
+
+def _as_place(_: Any, tokens: Sequence[Token]) -> Place:
+    return place(tokens[0].value)
+
+
+A_PLACE = Parameter(converter=_as_place, accepts_keys=False, n_tokens=1)
+"""A path, or the URL of a store, which `pathlib` would not leave as it is."""
 _MANY = Parameter(consume_multiple=True, negative=())
 _PAIR = Parameter(negative=())
 THE_STUDY = Group("The study", sort_key=3)
@@ -78,8 +89,8 @@ class ReadFlags:
 class RunFlags:
     """The words that every command with a run folder shares."""
 
-    out: Path | None = None
-    """Run folder; made if missing, resumed if it holds this very run. Default: runs/NAME."""
+    out: Annotated[Place | None, A_PLACE] = None
+    """Run folder, or its URL (s3://BUCKET/NAME); made if missing, resumed if it holds this very run. Default: runs/NAME."""
     seed: int = 0
     """Every random choice follows from it."""
     limit: int | None = None
@@ -105,6 +116,8 @@ class StudyFlags:
     """Random regroupings of the raters behind each p-value."""
     resamples: int = 1000
     """Resamples of raters (or items) behind each interval."""
+    most_ratings: int = 500_000
+    """Of a larger table the models are fitted to, and judged on, raters drawn by chance who have at most so many."""
 
     def to_settings(self, *, seed: int) -> StudySettings:
         """The same as `StudySettings`, which checks them."""
@@ -118,6 +131,7 @@ class StudyFlags:
             max_examples=self.max_examples,
             n_permutations=self.permutations,
             n_resamples=self.resamples,
+            most_ratings=self.most_ratings,
         )
 
 

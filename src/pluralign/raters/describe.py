@@ -54,30 +54,40 @@ MAX_RATER_CELLS = 2e8
 """Ratings times resamples beyond which resampling raters for alpha uses fewer resamples."""
 
 
-def findings_of_study(evidence: StudyEvidence, *, truth_nats: Mapping[str, float], true_groups: IntArray | None) -> Findings:
-    """Everything the page shows. `truth_nats` maps representations to true information (simulated people only)."""
+def findings_of_study(
+    evidence: StudyEvidence, ratings: Ratings, *, truth_nats: Mapping[str, float], true_groups: IntArray | None
+) -> Findings:
+    """Everything the page shows. `ratings` are all, also those that were not modelled; `truth_nats` maps representations to
+    true information (simulated people only)."""
     losses = HeldOutLosses(evidence.records)
     information = _information(evidence, losses, truth_nats)
     return Findings(
-        data=_data(evidence, losses, information),
-        agreement=_agreement(evidence.ratings, evidence.settings.seed, evidence.settings.n_resamples),
+        data=_data(evidence, ratings, losses, information),
+        agreement=_agreement(ratings, evidence.settings.seed, evidence.settings.n_resamples),
         information=information,
         clusterings=clusterings_of(evidence, information, true_groups),
         calibrations=_calibrations(evidence, losses),
         hardest_raters=hardest_raters(evidence, losses),
-        polarising_items=polarising_items(evidence.ratings, evidence.settings.seed, evidence.settings.n_resamples),
+        polarising_items=polarising_items(ratings, evidence.settings.seed, evidence.settings.n_resamples),
         seed=evidence.settings.seed,
         pluralign_version=__version__,
     )
 
 
-def _data(evidence: StudyEvidence, losses: HeldOutLosses, information: Information) -> DataSummary:
-    ratings, settings = evidence.ratings, evidence.settings
+def _data(evidence: StudyEvidence, ratings: Ratings, losses: HeldOutLosses, information: Information) -> DataSummary:
+    settings, part = evidence.settings, evidence.ratings
     chosen = ratings.rating_index[:, None] == np.arange(ratings.n_options)
     sums, counts = unit_sums(chosen.astype(np.float64), ratings.rater_index, ratings.n_raters)
     shares = ratio_estimates(sums, np.repeat(counts[:, None], ratings.n_options, axis=1), settings.seed, settings.n_resamples)
     n_fewer = int((np.bincount(ratings.rater_index, minlength=ratings.n_raters) < 4).sum())
     notes = [str(note) for note in ratings.notes] + [a.note for a in evidence.attributes if a.note]
+    n_modelled = len(np.unique(part.rater_index))
+    if len(part) < len(ratings):
+        notes.append(
+            f"what knowing a rater tells, groups, calibration and single raters are learned from, and measured on, "
+            f"{n_modelled:,} raters drawn by chance, with {len(part):,} of the {len(ratings):,} ratings (--most-ratings); "
+            "the rest is of all"
+        )
     if n_fewer:
         notes.append(f"raters with fewer than 4 ratings help to fit the models but are never scored ({n_fewer:,})")
     asked = [f"clusters:{k}" for k in settings.cluster_counts]
@@ -97,6 +107,8 @@ def _data(evidence: StudyEvidence, losses: HeldOutLosses, information: Informati
         option_shares=shares,
         ratings_per_rater=_spread(ratings.rater_index),
         ratings_per_item=_spread(ratings.item_index),
+        n_ratings_modelled=len(part),
+        n_raters_modelled=n_modelled,
         attributes=evidence.attribute_summaries,
         notes=notes,
     )

@@ -33,10 +33,13 @@ class StudySettings:
     max_examples: int = 256
     n_permutations: int = 1000
     n_resamples: int = 1000
+    most_ratings: int = 500_000
+    """Of a larger table the models are fitted to, and judged on, raters drawn by chance who have at most so many."""
     model: MixedSettings = field(default_factory=MixedSettings)
 
     def __post_init__(self) -> None:
         lowest = {"seed": 0, "n_seeds": 1, "n_folds": 2, "max_examples": 1, "n_permutations": 1, "n_resamples": 100}
+        lowest |= {"most_ratings": 1}
         faults = [f"{name} is {value}, lowest is {low}" for name, low in lowest.items() if (value := getattr(self, name)) < low]
         faults += [f"{k} clusters were asked for, lowest is 2" for k in self.cluster_counts if k < 2]
         if faults:
@@ -48,6 +51,7 @@ class StudyEvidence:
     """What all folds measured, and what is needed to say what it means."""
 
     ratings: Ratings
+    """Those that were modelled; of a large table only some (`StudySettings.most_ratings`)."""
     attributes: list[CodedAttribute]
     attribute_summaries: list[AttributeSummary]
     records: pl.DataFrame

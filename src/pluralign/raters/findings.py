@@ -66,6 +66,9 @@ class DataSummary:
     ratings_per_rater: list[int]
     """Minimum, median, maximum."""
     ratings_per_item: list[int]
+    n_ratings_modelled: int
+    """Of a large table only some are: those of `n_raters_modelled` raters, drawn by chance."""
+    n_raters_modelled: int
     attributes: list[AttributeSummary]
     notes: list[str]
     """What the reader and the study saw and did with the data; shown in full."""

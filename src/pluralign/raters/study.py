@@ -37,10 +37,10 @@ from pluralign.raters.fold import FoldResult, FoldTask, Progress, evaluate_fold,
 from pluralign.raters.group_tables import GroupTable, group_tables_from_frame, group_tables_to_frame
 from pluralign.raters.language_study import LanguageStudy, ask_language_model
 from pluralign.ratings import Ratings
-from pluralign.ratings.splits import rater_folds, split_fit_eval
+from pluralign.ratings.splits import rater_folds, some_raters, split_fit_eval
 from pluralign.runs import Run, RunConfig
 
-__all__ = ["check_can_be_studied", "evaluate_folds", "run_study"]
+__all__ = ["check_can_be_studied", "evaluate_folds", "modelled_part", "run_study"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -63,6 +63,8 @@ def run_study(
     `inputs` are the files the ratings came from (their contents are part of the run's identity). For simulated people,
     `truth_nats` computes the true information of each representation and `true_groups` [raters] are the planted groups.
     With `language`, a language model is asked about some of the same ratings (language.parquet).
+    Of a table larger than `StudySettings.most_ratings` everything is modelled as in a study of some of its raters alone, drawn
+    by chance; agreement, shares and polarisation are of all ratings, and the findings say so.
     Raises DataError when there is nothing to study: fewer than 8 raters with 4 ratings each.
     """
     settings = settings or StudySettings()
@@ -72,26 +74,38 @@ def run_study(
     of_model = {} if language is None else {"language": language.arguments()}
     arguments = {**asdict(settings), "ratings": ratings.content_hash(), **of_items, **of_model}
     with Run.open(folder, RunConfig(command="study", arguments=arguments, seed=settings.seed, inputs=inputs or {})) as run:
+        part, kept = modelled_part(ratings, settings)
 
         def described() -> dict[str, Any]:
-            evidence = evaluate_folds(ratings, settings, features=features, run=run, on_progress=on_progress)
-            run.write_records(_with_ids(ratings, evidence.records))
+            evidence = evaluate_folds(part, settings, features=features, run=run, on_progress=on_progress)
+            run.write_records(_with_ids(part, evidence.records))
             truth = run.step("truth", truth_nats) if truth_nats else {}
-            asked = None if language is None else ask_language_model(ratings, language, run, seed=settings.seed, tell=tell)
+            asked = None if language is None else ask_language_model(part, language, run, seed=settings.seed, tell=tell)
             tell("describing", 0, 1)
-            found = findings_of_study(evidence, truth_nats=truth, true_groups=true_groups)
+            groups = None if true_groups is None else true_groups[kept]
+            found = findings_of_study(evidence, ratings, truth_nats=truth, true_groups=groups)
             if language is not None and asked is not None:
-                run.write_table("language.parquet", _with_ids(ratings, asked.records))
-                found = replace(found, language=describe_language_study(ratings, asked, language, evidence))
+                run.write_table("language.parquet", _with_ids(part, asked.records))
+                found = replace(found, language=describe_language_study(part, asked, language, evidence))
             return found.to_dict()
 
         # another version may describe the same folds in another way, so its findings are a step of their own
         results = run.step(f"findings-{__version__}", described)
         if not (run.folder / "records.parquet").exists():
-            evidence = evaluate_folds(ratings, settings, features=features, run=run, on_progress=on_progress)
-            run.write_records(_with_ids(ratings, evidence.records))
+            evidence = evaluate_folds(part, settings, features=features, run=run, on_progress=on_progress)
+            run.write_records(_with_ids(part, evidence.records))
         run.write_results(results)
     return Findings.from_dict(results)
+
+
+def modelled_part(ratings: Ratings, settings: StudySettings) -> tuple[Ratings, IntArray]:
+    """The ratings that are modelled, and whose they are: positions in the table of raters; all where they are not too many."""
+    if len(ratings) <= settings.most_ratings:
+        return ratings, np.arange(ratings.n_raters)
+    kept = some_raters(ratings, settings.most_ratings, seed=settings.seed, purpose="most_ratings")
+    part = ratings.take(np.isin(ratings.rater_index, kept)).compact()
+    check_can_be_studied(part)
+    return part, kept
 
 
 def evaluate_folds(

@@ -27,6 +27,7 @@ __all__ = [
     "item_folds",
     "random_positions",
     "rater_folds",
+    "some_raters",
     "some_rows",
     "split_fit_eval",
     "split_items",
@@ -153,6 +154,23 @@ def random_positions(ratings: Ratings, *, seed: int) -> IntArray:
     position = np.empty(len(ratings), dtype=np.int64)
     position[order] = np.arange(len(ratings)) - starts
     return position
+
+
+def some_raters(ratings: Ratings, most_ratings: int, *, seed: int, purpose: str) -> IntArray:
+    """Raters by chance keyed by their ids, rising, as many as together have at most so many ratings; one at least.
+
+    `purpose` names the stream of random numbers. Of a table with no more ratings all raters who have any. Raises UsageError for
+    a number below 1.
+    """
+    if most_ratings < 1:
+        raise UsageError(f"{purpose}: the most ratings is {most_ratings}, lowest is 1.")
+    n_ratings = np.bincount(ratings.rater_index, minlength=ratings.n_raters)
+    present = np.flatnonzero(n_ratings)
+    if len(ratings) <= most_ratings:
+        return present
+    order = present[np.argsort(keyed_words(seed, purpose, id_codes(ratings.rater_ids))[present], kind="stable")]
+    n_kept = int(np.searchsorted(np.cumsum(n_ratings[order]), most_ratings, side="right"))
+    return np.sort(order[: max(1, n_kept)])
 
 
 def some_rows(ratings: Ratings, rows: IntArray, most: int, *, seed: int, purpose: str) -> IntArray:

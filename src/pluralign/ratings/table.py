@@ -107,6 +107,18 @@ class Ratings:
             rating_index=self.rating_index[picked],
         )
 
+    def compact(self) -> Ratings:
+        """The same ratings; items and raters without any are left out of the tables, so an index means another one."""
+        items, item_index = np.unique(self.item_index, return_inverse=True)
+        raters, rater_index = np.unique(self.rater_index, return_inverse=True)
+        return replace(
+            self,
+            items=self.items[items],
+            raters=self.raters[raters],
+            item_index=item_index.astype(np.int64),
+            rater_index=rater_index.astype(np.int64),
+        )
+
     def to_long(self) -> pl.DataFrame:
         """One row a rating: item_id, rater_id, rating (the option's text), then item_* and rater_* columns."""
         ids = pl.DataFrame(

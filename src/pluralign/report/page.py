@@ -7,15 +7,15 @@ browsers to load or run anything (Content-Security-Policy), whatever the data co
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pluralign.errors import UsageError
+from pluralign.files import write_text_atomic
 from pluralign.raters.findings import Findings
 from pluralign.report import formatting, language_words, sentences
 from pluralign.report.figures import draw_pictures
 from pluralign.report.palette import N_DISTINCT, option_colours
+from pluralign.stores import Place, place
 
 if TYPE_CHECKING:
     import jinja2
@@ -27,22 +27,17 @@ COMPACT_ABOVE = 4
 LEGEND_LENGTH = 12
 
 
-def write_study_page(findings: Findings, path: Path) -> None:
+def write_study_page(findings: Findings, path: Place) -> None:
     """Write the report of a study as one self-contained HTML file; folders on the way are made.
 
-    The file appears whole or not at all: it is written beside `path` and moved there.
+    The file appears whole or not at all. Raises RunError where the disk or the store refuses.
     """
-    path = Path(path)
+    path = place(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder; the report page needs the name of a file, e.g. {path / 'report.html'}.")
     page = study_page(findings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.write_bytes(page.encode())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_text_atomic(path, page)
 
 
 def study_page(findings: Findings) -> str:

@@ -81,9 +81,15 @@ def summary(findings: Findings) -> str:
 def about_data(data: DataSummary) -> str:
     """How much of what."""
     raters, items = count(data.n_raters, "rater"), count(data.n_items, "item")
-    return (
+    said = (
         f"{count(data.n_ratings, 'rating')} by {raters} of {items} "
         f"{'was' if data.n_ratings == 1 else 'were'} studied; each is one of {len(data.options)} options."
+    )
+    if data.n_ratings_modelled == data.n_ratings:
+        return said
+    return (
+        f"{said} What knowing a rater tells, and which groups there are, was learned from and measured on "
+        f"{count(data.n_raters_modelled, 'rater')} drawn by chance, with {count(data.n_ratings_modelled, 'rating')}."
     )
 
 
