@@ -155,6 +155,8 @@ def test_a_flag_that_says_no_does_so_in_a_config_file(file: str, line: str, is_k
         (["score", "FILE", "--model", "scripted", "--at", "next"], '"last"'),
         (["score", "FILE", "--model", "scripted", "--price-in", "1"], "go together"),
         (["score", "FILE", "--model", "scripted", "--limit", "0"], "at least 1"),
+        (["score", "FILE", "--model", "scripted", "--engine", "spark"], "write local, ray, or ray://HOST:PORT"),
+        (["score", "FILE", "--model", "scripted", "--actors", "2"], "are of --engine ray"),
         (["sample", "FILE", "--model", "scripted", "--temperature", "0"], "temperature must be above 0"),
         (["sample", "FILE", "--model", "scripted", "--n", "0"], "at least 1"),
         (["show", "FILE", "--model", "scripted"], "its tokenizer is not known"),

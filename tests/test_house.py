@@ -31,7 +31,22 @@ SOURCE = ROOT / "src" / "pluralign"
 GOLDEN = Path(__file__).parent / "golden" / "help"
 
 FLOORS = {
-    **dict.fromkeys(("__init__", "errors", "files", "estimates", "metrics", "progress", "runs", "streams", "terminal"), 0),
+    **dict.fromkeys(
+        (
+            "__init__",
+            "errors",
+            "files",
+            "estimates",
+            "metrics",
+            "partitions",
+            "progress",
+            "runs",
+            "stores",
+            "streams",
+            "terminal",
+        ),
+        0,
+    ),
     **dict.fromkeys(("episodes", "ratings", "suite"), 1),
     "models": 2,
     **dict.fromkeys(("raters", "scoring", "tuning", "values", "evals"), 3),
@@ -46,6 +61,7 @@ FLOORS = {
             "report",
             "serving",
             "summaries",
+            "valuing",
             "web",
             "__main__",
         ),
@@ -68,7 +84,8 @@ VERBS = [
     *(("adapt",), ("predict",)),
     *(("profile",), ("profile", "write"), ("profile", "show"), ("profile", "edit"), ("profile", "cluster")),
     *(("evaluate",), ("compare",), ("rescore",), ("export",)),
-    *(("values",), ("values-data",)),
+    *(("values",), ("values-data",), ("values-contrast",), ("values-quality",), ("values-thresholds",)),
+    *(("values-study",), ("values-study", "export"), ("values-study", "results")),
 ]
 
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -32,6 +32,7 @@ from pluralign.ratings.readers import ReadOptions, read_ratings
 from pluralign.ratings.simulate import Population, simulate
 from pluralign.ratings.splits import split_fit_eval
 from pluralign.report import write_study_page
+from pluralign.scoring.units import ModelEngine
 
 __all__ = [
     "PAGE",
@@ -114,12 +115,13 @@ def language_study(
     n_ratings_each: int = 16,
     settings: ModelSettings | None = None,
     cache: ResponseCache | None = None,
+    engine: ModelEngine | None = None,
 ) -> LanguageStudy:
     """What `study` asks a language model.
 
     `profiles` is a file or run folder of `profile write`, `groups` a run folder of `profile cluster` or a table of texts, made
-    with the study's seed. Raises UsageError for a representation that is none or a number below its fewest, and what opening a
-    model raises.
+    with the study's seed. An `engine` asks the model elsewhere, with the same records. Raises UsageError for a representation
+    that is none or a number below its fewest, and what opening a model raises.
     """
     from pluralign.raters.profile_files import read_profiles
     from pluralign.raters.profile_groups import read_group_texts
@@ -133,6 +135,9 @@ def language_study(
         representations=tuple(representations),
         n_raters=n_raters,
         n_ratings_each=n_ratings_each,
+        settings=settings,
+        is_named=isinstance(model, str),
+        engine=engine,
     )
 
 
@@ -200,8 +205,9 @@ def plan(
         read_features(features, ratings)
     also = [str(note) for note in ratings.notes]
     if language is not None:
-        asked = plan_language_study(ratings, language, seed=settings.seed)
-        n_raters = len(np.unique(ratings.rater_index[asked.rows]))
+        part, _ = modelled_part(ratings, settings)
+        asked = plan_language_study(part, language, seed=settings.seed)
+        n_raters = len(np.unique(part.rater_index[asked.rows]))
         also.append(
             f"would ask {language.model.name} {asked.n_questions:,} questions: {len(asked.rows):,} held-out ratings by "
             f"{n_raters:,} raters, knowing of the rater: {', '.join(asked.representations)}"

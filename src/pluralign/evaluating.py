@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
@@ -24,6 +23,8 @@ from pluralign.progress import Tell
 from pluralign.report.card_page import card_html, compare_html
 from pluralign.report.card_run import card_of
 from pluralign.scoring.totals import Prices
+from pluralign.scoring.units import ModelEngine
+from pluralign.stores import Place, place
 
 __all__ = ["PAGE", "compare", "evaluate", "rescore"]
 
@@ -40,6 +41,7 @@ def evaluate(
     settings: ModelSettings | None = None,
     cache: ResponseCache | None = None,
     prices: Prices | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> Evaluated:
     """Evaluate a model into the run folder `out`: a table of records for each evaluation, results.json, report.html.
@@ -47,9 +49,17 @@ def evaluate(
     Arguments and errors are those of `evals.evaluate.evaluate`. Started again with the same ones it goes on where it stopped.
     """
     found = run_evaluations(
-        model, out, tasks=tasks, setting=setting, settings=settings, cache=cache, prices=prices, on_progress=on_progress
+        model,
+        out,
+        tasks=tasks,
+        setting=setting,
+        settings=settings,
+        cache=cache,
+        prices=prices,
+        engine=engine,
+        on_progress=on_progress,
     )
-    _write_page(Path(out), found)
+    _write_page(place(out), found)
     return found
 
 
@@ -57,8 +67,8 @@ def rescore(run: str | os.PathLike[str], *, metrics: Sequence[str] = (), seed: i
     """What the records of a run say now; results.json and report.html are written anew, unless only some measures are named."""
     found = rescored(run, metrics=metrics, seed=seed)
     if not metrics:
-        write_json_atomic(Path(run) / "results.json", found.to_dict())
-        _write_page(Path(run), found)
+        write_json_atomic(place(run) / "results.json", found.to_dict())
+        _write_page(place(run), found)
     return found
 
 
@@ -71,15 +81,15 @@ def compare(
 ) -> Comparison:
     """Paired differences of runs from the first of them, with all runs side by side on one page."""
     found = compared(runs, metrics=metrics, seed=seed)
-    folders = dict(zip(found.runs, map(Path, runs), strict=True))
+    folders = dict(zip(found.runs, map(place, runs), strict=True))
     cards = {name: card_of(run, _records(folders[name], run)) for name, run in found.runs.items()}
-    write_text_atomic(Path(page), compare_html(cards, found.differences))
+    write_text_atomic(page, compare_html(cards, found.differences))
     return found
 
 
-def _write_page(folder: Path, found: Evaluated) -> None:
+def _write_page(folder: Place, found: Evaluated) -> None:
     write_text_atomic(folder / PAGE, card_html(card_of(found, _records(folder, found))))
 
 
-def _records(folder: Path, found: Evaluated) -> dict[str, pl.DataFrame]:
+def _records(folder: Place, found: Evaluated) -> dict[str, pl.DataFrame]:
     return {name: read_records(folder, name) for name in found.findings}

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what is in them as a hash."""
+"""Files that are written whole or not at all, and what is in them as a hash; on disk, or as objects of a store."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import hashlib
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from pluralign.errors import RunError
+from pluralign.stores import Place, Url, place
 
 __all__ = [
     "UNFINISHED",
@@ -32,59 +34,86 @@ UNFINISHED = ".pluralign-*.tmp"
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def atomic_write(path: str | os.PathLike[str], *, keep_first: bool = False) -> Iterator[IO[bytes]]:
     """A binary file to write into, which becomes `path` when the block ends, whole, or not at all.
 
-    What was at `path` before stays until then, and stays if anything fails. Raises RunError where the disk refuses.
+    What was at `path` before stays until then, and stays if anything fails; with `keep_first` it stays in any case, and what
+    was written now goes away. Raises RunError where the disk or the store refuses.
     """
-    target = Path(path)
+    target = place(path)
+    try:
+        with _stored(target, keep_first) if isinstance(target, Url) else _on_disk(target, keep_first) as file:
+            yield file
+    except OSError as error:
+        raise RunError(
+            f"{target}: cannot be written: {error.strerror or error}; what was there before is unchanged."
+        ) from error
+
+
+@contextlib.contextmanager
+def _on_disk(target: Path, keep_first: bool) -> Iterator[IO[bytes]]:
     temporary = target.with_name(UNFINISHED.replace("*", secrets.token_hex(6)))
     try:
         with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if keep_first and target.exists():
+            return
         os.replace(temporary, target)
         with contextlib.suppress(OSError):  # the file is whole under its name already
             sync_folder(target.parent)
-    except OSError as error:
-        raise RunError(
-            f"{target}: cannot be written: {error.strerror or error}; what was there before is unchanged."
-        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
+@contextlib.contextmanager
+def _stored(target: Url, keep_first: bool) -> Iterator[IO[bytes]]:
+    """Put together on the disk, then sent; an object has its name only when it is whole."""
+    with tempfile.TemporaryDirectory(prefix="pluralign-") as folder:
+        whole = Path(folder) / target.name
+        with whole.open("xb") as file:
+            yield file
+        target.upload(whole, create=keep_first)
+
+
+def write_text_atomic(path: str | os.PathLike[str], text: str, *, keep_first: bool = False) -> None:
     """The text as UTF-8, line ends as they are."""
     data = text.encode()
-    with atomic_write(path) as file:
+    with atomic_write(path, keep_first=keep_first) as file:
         file.write(data)
 
 
-def write_json_atomic(path: str | os.PathLike[str], value: Any) -> None:
+def write_json_atomic(path: str | os.PathLike[str], value: Any, *, keep_first: bool = False) -> None:
     """The value as JSON, keys in their order. Raises RunError on NaN or infinity, which JSON does not have (write null)."""
     try:
         text = json.dumps(value, allow_nan=False, indent=1)  # in ASCII, which half a surrogate pair from the data cannot break
     except (ValueError, TypeError) as error:
         raise RunError(f"{path}: this is not JSON: {error}; an undefined number is written as null.") from error
-    write_text_atomic(path, text + "\n")
+    write_text_atomic(path, text + "\n", keep_first=keep_first)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Raises RunError when the file cannot be read or is not JSON."""
+    found = place(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(found.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read as JSON: {error}; remove the file to have it made again.") from error
+        why = getattr(error, "strerror", None) or error
+        raise RunError(f"{found}: cannot be read as JSON: {why}; remove the file to have it made again.") from error
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:
     """SHA-256 of the content, as 64 hexadecimal digits; read in blocks, so size does not matter.
 
-    A process reads a large file once for as long as its size and time of change, in nanoseconds, stay the same.
+    A process reads a large file once for as long as its size and time of change, in nanoseconds, stay the same; an object of a
+    store for as long as its size and ETag do. An ETag itself is no hash of the content where an object was sent in parts.
     """
+    where = place(path)
+    if isinstance(where, Url):
+        size, tag = where.version()
+        return _remembered_object(where, size, tag) if tag else _object_digest(where)
     found = os.stat(path)
     if found.st_size < REMEMBERED_FROM:
         return _digest(os.fspath(path))
@@ -102,18 +131,35 @@ def _remembered_digest(path: str, _: tuple[int, ...]) -> str:
     return _digest(path)
 
 
+@functools.lru_cache(maxsize=10_000)
+def _remembered_object(path: Url, *_: int | str) -> str:
+    return _object_digest(path)
+
+
+def _object_digest(path: Url) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(REMEMBERED_FROM):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def hash_folder(path: str | os.PathLike[str]) -> str:
     """SHA-256 over the sorted relative names and contents of all files below; the folder's own name and times do not count.
 
-    A link to a file counts as the file; a link to a folder as the name it points to, and is not followed.
+    A link to a file counts as the file; a link to a folder as the name it points to, and is not followed. A folder of a store
+    has the hash of its copy on disk.
     """
-    root, whole = Path(path), hashlib.sha256()
+    root, whole = place(path), hashlib.sha256()
     for name, content in sorted(_entries(root)):
         whole.update(f"{name}\0{content}\n".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()
 
 
-def _entries(root: Path) -> Iterator[tuple[str, str]]:
+def _entries(root: Place) -> Iterator[tuple[str, str]]:
+    if isinstance(root, Url):
+        yield from ((name, hash_file(root / name)) for name in root.names())
+        return
     for folder, subfolders, files in os.walk(root, onerror=_raise):
         here = Path(folder)
         for name in files:

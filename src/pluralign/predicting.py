@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,9 +38,11 @@ from pluralign.raters.representations import RaterTexts, RaterWords, Representat
 from pluralign.ratings import Note, Ratings
 from pluralign.ratings.readers import ReadOptions, read_long, read_ratings
 from pluralign.ratings.splits import some_rows
-from pluralign.scoring.job import opened_model
+from pluralign.scoring.job import held_model, opened_model
 from pluralign.scoring.shown import named_template
 from pluralign.scoring.totals import Prices
+from pluralign.scoring.units import Engine, ModelEngine
+from pluralign.stores import place
 from pluralign.terminal import printable
 
 if TYPE_CHECKING:
@@ -137,12 +141,14 @@ def predict(
     model_settings: ModelSettings | None = None,
     cache: ResponseCache | None = None,
     prices: Prices | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> Predicted:
     """Fills in ratings into the run folder `out`; see `raters.individual.predict_ratings`.
 
     Without settings, or where they have no representation of their own (`has_representation`), a folder that `adapt` made is
-    told what it was tuned on. Of a file of LeWiDi-2025 the files to hand in are written too (`raters.lewidi_files`).
+    told what it was tuned on. Of a file of LeWiDi-2025 the files to hand in are written too (`raters.lewidi_files`). An
+    `engine` asks a language model elsewhere, with the same records.
     """
     name = model if isinstance(model, str) else model.name
     ratings = read_ratings(Path(sources.ratings), sources.read or ReadOptions())
@@ -150,21 +156,33 @@ def predict(
     found = _read(sources, ratings, settings.seed)
     is_language = not (isinstance(model, str) and is_statistical(model))
     opened = opened_model(model, model_settings, cache) if is_language else model
-    predicted = predict_ratings(
-        found.world,
-        opened,
-        out,
-        settings=settings,
-        words=words,
-        texts=found.told.texts,
-        written_from=found.told.written_from,
-        model_settings=model_settings,
-        prices=prices,
-        on_progress=on_progress,
-    )
+    with _held(engine, model, opened, model_settings) as at_work:
+        predicted = predict_ratings(
+            found.world,
+            opened,
+            out,
+            settings=settings,
+            words=words,
+            texts=found.told.texts,
+            written_from=found.told.written_from,
+            model_settings=model_settings,
+            prices=prices,
+            engine=at_work,
+            on_progress=on_progress,
+        )
     if found.lewidi is not None:
-        write_submission(Path(out) / LEWIDI_FOLDER, found.lewidi, predicted.table, ratings.scale.options)
+        write_submission(place(out) / LEWIDI_FOLDER, found.lewidi, predicted.table, ratings.scale.options)
     return predicted
+
+
+def _held(
+    engine: ModelEngine | None, model: str | LanguageModel, opened: str | LanguageModel, settings: ModelSettings | None
+) -> AbstractContextManager[Engine | None]:
+    if not isinstance(opened, str):
+        return held_model(engine, model, opened, settings)
+    if engine is not None:
+        raise UsageError(f"--engine asks a language model; {opened} is a statistical one, which is fitted here: leave it out.")
+    return contextlib.nullcontext()
 
 
 def plan_predict(

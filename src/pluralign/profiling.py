@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -39,8 +40,9 @@ from pluralign.ratings import Ratings
 from pluralign.ratings.readers import ReadOptions, read_ratings
 from pluralign.ratings.splits import split_fit_eval
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import opened_model, run_part, settings_of_run
+from pluralign.scoring.job import held_model, opened_model, run_part, settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
+from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere
 from pluralign.suite.ratings_name import is_ratings_name, ratings_file
 
 __all__ = ["Edited", "Given", "ProfilePlan", "Written", "edit", "given_ratings", "plan_write", "show", "write"]
@@ -63,13 +65,15 @@ def write(
     model_settings: ModelSettings | None = None,
     cache: ResponseCache | None = None,
     prices: Prices | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> Written:
     """Profiles of the raters of a file into the run folder `out`: profiles.jsonl, records.parquet, results.json.
 
     `decoder` scores the drafts; where there are several and none is named it is the model itself. `given` says from which
     ratings profiles are written; `limit` keeps that many raters, drawn by the seed. Raises DataError and UsageError for what
-    cannot be read or asked, and what the models raise. Started again with the same arguments it goes on where it stopped.
+    cannot be read or asked, and what the models raise. An `engine` asks both models elsewhere, one after the other, with the
+    same records. Started again with the same arguments it goes on where it stopped.
     """
     settings = settings or ProfileSettings()
     ratings = limited(read_ratings(Path(file), read or ReadOptions()), limit, seed=settings.seed)
@@ -82,6 +86,7 @@ def write(
     by = None if reader is None else reader.name
     with Run.open(out, config) as run:
         asked = _Asked(run, opened, reader, known, prompt, settings, on_progress)
+        _finish_elsewhere(asked, raters, engine, model, decoder or model, model_settings)
         records, losses = asked.all(raters)
         profiles = chosen_profiles(records, losses, model=opened.name, decoder=by, prompt_version=prompt.version)
         found = Written(
@@ -267,27 +272,75 @@ class _Asked:
 
     def all(self, raters: IntArray) -> tuple[pl.DataFrame, pl.DataFrame | None]:
         """Of these raters; every part is asked once, however often the run is started."""
-        size = max(1, PART_REQUESTS // self.settings.n_drafts)
-        drafts, scores = [], []
-        for number, start in enumerate(range(0, len(raters), size)):
+        drafts: list[pl.DataFrame] = []
+        scores: list[pl.DataFrame] = []
+        done = 0
+        for unit in self._drafting(raters):
             if self.tell is not None:
-                self.tell(f"asking {self.model.name}", start, len(raters), rate(self.totals))
-            drafts.append(self._drafted(f"drafts-{number:05d}", raters[start : start + size]))
+                self.tell(f"asking {self.model.name}", done, len(raters), rate(self.totals))
+            table, took, _ = run_part(self.run, unit.name, self.model, functools.partial(unit.compute, self.model))
+            drafts.append(table)
+            self.totals += took
+            done += unit.n
             if self.decoder is not None:
-                scores.append(self._scored(f"scores-{number:05d}", self.decoder, drafts[-1]))
+                scoring = self._scoring(len(scores), table)
+                compute = functools.partial(scoring.compute, self.decoder)
+                found, took, _ = run_part(self.run, scoring.name, self.decoder, compute)
+                scores.append(found)
+                self.decoder_totals += took
         if self.tell is not None:
             self.tell(f"asking {self.model.name}", len(raters), len(raters), rate(self.totals))
         return pl.concat(drafts), pl.concat(scores) if scores else None
 
-    def _drafted(self, name: str, raters: IntArray) -> pl.DataFrame:
-        def work() -> pl.DataFrame:
-            return draft_table(self.model, self.known, raters, self.prompt, self.settings)
+    def drafts_elsewhere(self, raters: IntArray, engine: Engine | None) -> None:
+        """By an engine that holds the model."""
+        finish_elsewhere(self.run, self._drafting(raters), self.model, engine=engine, tell=self.tell)
 
-        table, took, _ = run_part(self.run, name, self.model, work)
-        self.totals += took
-        return table
+    def scores_elsewhere(self, raters: IntArray, engine: Engine | None) -> None:
+        """By an engine that holds the decoder, when all drafts are there."""
+        if engine is None or self.decoder is None:
+            return
+        names = [unit.name for unit in self._drafting(raters)]
+        units = [self._scoring(number, self.run.scan_steps([name]).collect()) for number, name in enumerate(names)]
+        finish_elsewhere(self.run, units, self.decoder, engine=engine, tell=self.tell)
 
-    def _scored(self, name: str, decoder: LanguageModel, drafts: pl.DataFrame) -> pl.DataFrame:
-        table, took, _ = run_part(self.run, name, decoder, lambda: score_table(decoder, self.known, drafts, self.settings))
-        self.decoder_totals += took
-        return table
+    def _drafting(self, raters: IntArray) -> list[Unit]:
+        size = max(1, PART_REQUESTS // self.settings.n_drafts)
+        parts = [raters[start : start + size] for start in range(0, len(raters), size)]
+        return [
+            Unit(f"drafts-{n:05d}", functools.partial(_drafted, self.known, self.prompt, self.settings, part), len(part))
+            for n, part in enumerate(parts)
+        ]
+
+    def _scoring(self, number: int, drafts: pl.DataFrame) -> Unit:
+        work = functools.partial(_scored, self.known, self.settings, drafts)
+        return Unit(f"scores-{number:05d}", work, drafts["rater_id"].n_unique())
+
+
+def _finish_elsewhere(
+    asked: _Asked,
+    raters: IntArray,
+    engine: ModelEngine | None,
+    model: str | LanguageModel,
+    decoder: str | LanguageModel,
+    settings: ModelSettings | None,
+) -> None:
+    """All drafts, then all scores; the models as they were asked for."""
+    reader = asked.decoder
+    with held_model(engine, model, asked.model, settings) as at_work:
+        asked.drafts_elsewhere(raters, at_work)
+        if reader is asked.model:
+            asked.scores_elsewhere(raters, at_work)
+    if reader is not None and reader is not asked.model:
+        with held_model(engine, decoder, reader, judge_settings(settings)) as at_work:
+            asked.scores_elsewhere(raters, at_work)
+
+
+def _drafted(
+    known: Ratings, prompt: ProfilePrompt, settings: ProfileSettings, raters: IntArray, model: LanguageModel
+) -> pl.DataFrame:
+    return draft_table(model, known, raters, prompt, settings)
+
+
+def _scored(known: Ratings, settings: ProfileSettings, drafts: pl.DataFrame, decoder: LanguageModel) -> pl.DataFrame:
+    return score_table(decoder, known, drafts, settings)

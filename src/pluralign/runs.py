@@ -9,6 +9,11 @@
 A file is under its final name only when it is whole: it is written beside it, flushed to the disk, then renamed. So a
 finished step is a file that exists, and there is no other state to keep. Files that are not named above are never touched,
 except our own unfinished ones (.pluralign-*.tmp), which the next start removes.
+
+The folder may be a URL of an object store (`stores`), with the same files as objects. There is no lock there: a lock that
+outlives a lost machine would have to be waited for. It is not needed, because a step's object is created only if there is none
+(If-None-Match), and what counts is what is read back; so of two processes at the same run the one that is first with a step
+has it, the other goes on with that, and no record is lost or there twice. They may only do the same work at once.
 """
 
 from __future__ import annotations
@@ -22,9 +27,9 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, final
 
@@ -39,6 +44,7 @@ from pluralign.files import (
     write_json_atomic,
     write_text_atomic,
 )
+from pluralign.stores import Place, Url, folder_here, place, read_parquet, scan_parquet
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,9 +96,9 @@ class RunConfig:
 
 @final
 class Run:
-    """An open run folder. Close it, or use it in a `with` block: until then no other process can open it."""
+    """An open run folder. Close it, or use it in a `with` block: until then no other process can open it on this machine."""
 
-    def __init__(self, folder: Path, config: dict[str, Any], lock: IO[bytes], *, resumed: bool) -> None:
+    def __init__(self, folder: Place, config: dict[str, Any], lock: IO[bytes] | None, *, resumed: bool) -> None:
         self.folder = folder
         self.config = config
         """The content of config.json."""
@@ -102,15 +108,14 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], config: RunConfig) -> Run:
-        """Start a run in `folder`, or go on with the one that is there.
+        """Start a run in `folder`, a path or a URL of a store, or go on with the one that is there.
 
         Raises RunError when the folder holds another run (the message says what differs), files that a run would overwrite,
         when another process works in it, or when it cannot be written to.
         """
-        root = Path(folder)
+        root = place(folder)
         try:
-            (root / "steps").mkdir(parents=True, exist_ok=True)
-            lock = _lock(root / ".lock")
+            lock = _claimed(root)
         except OSError as error:
             raise RunError(f"{root}: no run folder can be made here: {error.strerror or error}; pass another --out.") from error
         try:
@@ -118,20 +123,26 @@ class Run:
             written = _written_config(root)
             if written is None:
                 _refuse_strangers(root)
-                content = {**key, **_surroundings(config)}
-                write_json_atomic(root / "config.json", content)
-            else:
-                _refuse_another(root, written, key)
-                content = written
-            _remove_unfinished(root)
+                write_json_atomic(root / "config.json", {**key, **_surroundings(config)}, keep_first=True)
+            content = _written_config(root) or {}
+            _refuse_another(root, content, key)
+            if isinstance(root, Path):
+                _remove_unfinished(root)
         except BaseException:
-            lock.close()
+            if lock is not None:
+                lock.close()
             raise
         return cls(root, content, lock, resumed=written is not None)
 
+    @property
+    def folder_here(self) -> Path:
+        """The folder on this machine. Raises UsageError for a URL, where the work needs files on the disk."""
+        return folder_here(self.folder, f"pluralign {self.config['command']}")
+
     def close(self) -> None:
         """Let other processes have the folder. Closing twice does no harm."""
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -146,45 +157,62 @@ class Run:
         sees what one that was not sees.
         """
         path = self._step_path(name, "json")
-        if not path.exists():
-            write_json_atomic(path, compute())
+        if not _is_there(path):
+            write_json_atomic(path, compute(), keep_first=True)
         return read_json(path)
 
     def step_table(self, name: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """The same for a step whose result is a table; it is kept as parquet."""
         path = self._step_path(name, "parquet")
-        if not path.exists():
-            _write_parquet(path, compute())
+        if not _is_there(path):
+            _write_parquet(path, compute(), keep_first=True)
         return _read_parquet(path)
 
     def finished_steps(self) -> list[str]:
         """Names of the finished steps, sorted."""
-        files = (self.folder / "steps").iterdir()
+        files = [PurePath(name) for name in _names(self.folder) if name.startswith("steps/")]
         return sorted(f.stem for f in files if f.suffix in (".json", ".parquet") and _STEP_NAME.fullmatch(f.stem))
 
-    def write_records(self, records: pl.DataFrame) -> Path:
+    def write_records(self, records: pl.DataFrame) -> Place:
         """records.parquet: every scored rating; the path."""
         return self.write_table("records.parquet", records)
 
-    def write_table(self, name: str, table: pl.DataFrame) -> Path:
+    def write_table(self, name: str, table: pl.DataFrame) -> Place:
         """Another table of the run, NAME.parquet; the path. The name is a constant of the code, like a step's."""
         path = self.folder / _checked_name(name)
         _write_parquet(path, table)
         return path
 
-    def write_results(self, results: Mapping[str, Any]) -> Path:
+    def scan_steps(self, steps: Sequence[str]) -> pl.LazyFrame:
+        """The tables of these finished steps one behind the other, read as far as they are asked for."""
+        return self._scan(*(self._step_path(step, "parquet") for step in steps))
+
+    def sink_table(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """As `write_table`, for rows that need not fit into memory, such as those of `scan_steps`; the table, to be scanned."""
+        path = self.folder / _checked_name(name)
+        with _said(path), atomic_write(path) as file:
+            rows.sink_parquet(file)
+        return self._scan(path)
+
+    def _scan(self, *paths: Place) -> pl.LazyFrame:
+        try:
+            return scan_parquet(*paths)
+        except OSError as error:
+            raise RunError(f"{self.folder}: cannot be read: {error.strerror or error}.") from error
+
+    def write_results(self, results: Mapping[str, Any]) -> Place:
         """results.json; the path."""
         path = self.folder / "results.json"
         write_json_atomic(path, dict(results))
         return path
 
-    def write_text(self, name: str, text: str) -> Path:
+    def write_text(self, name: str, text: str) -> Place:
         """Another file of the run, such as "report.html"; the path. The name is a constant of the code, like a step's."""
         path = self.folder / _checked_name(name)
         write_text_atomic(path, text)
         return path
 
-    def _step_path(self, name: str, suffix: str) -> Path:
+    def _step_path(self, name: str, suffix: str) -> Place:
         return self.folder / "steps" / f"{_checked_name(name)}.{suffix}"
 
 
@@ -194,28 +222,51 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _write_parquet(path: Path, table: pl.DataFrame) -> None:
+def _write_parquet(path: Place, table: pl.DataFrame, *, keep_first: bool = False) -> None:
+    with _said(path), atomic_write(path, keep_first=keep_first) as file:
+        table.write_parquet(file)
+
+
+@contextlib.contextmanager
+def _said(path: Place) -> Iterator[None]:
     import polars as pl
 
     try:
-        with atomic_write(path) as file:
-            table.write_parquet(file)
+        yield
     except pl.exceptions.PolarsError as error:  # polars may wrap what the disk said
         raise RunError(f"{path}: cannot be written: {error}; what was there before is unchanged.") from error
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
+def _read_parquet(path: Place) -> pl.DataFrame:
     import polars as pl
 
     try:
-        return pl.read_parquet(path)
+        return read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"{path}: cannot be read as parquet: {error}; remove the file to have it made again.") from error
+        why = getattr(error, "strerror", None) or error
+        raise RunError(f"{path}: cannot be read as parquet: {why}; remove the file to have it made again.") from error
+
+
+def _is_there(path: Place) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _names(root: Place) -> list[str]:
+    """What is in a run folder and in its steps, relative to it, sorted."""
+    try:
+        if isinstance(root, Url):
+            return root.names()
+        return sorted(path.relative_to(root).as_posix() for path in (*root.iterdir(), *(root / "steps").iterdir()))
+    except OSError as error:
+        raise RunError(f"{root}: cannot be read: {error.strerror or error}; pass another --out.") from error
 
 
 def _hash_input(role: str, path: str) -> str:
     try:
-        return hash_folder(path) if Path(path).is_dir() else hash_file(path)
+        return hash_folder(path) if place(path).is_dir() else hash_file(path)
     except OSError as error:
         raise RunError(f"{path}: the input '{role}' cannot be read: {error.strerror or error}.") from error
 
@@ -230,9 +281,9 @@ def _compatible_version(version: str) -> str:
     return f"{major}.{minor}" if major == "0" else major
 
 
-def _written_config(root: Path) -> dict[str, Any] | None:
+def _written_config(root: Place) -> dict[str, Any] | None:
     path = root / "config.json"
-    if not path.exists():
+    if not _is_there(path):
         return None
     content = read_json(path)
     if not isinstance(content, dict):
@@ -240,17 +291,17 @@ def _written_config(root: Path) -> dict[str, Any] | None:
     return content
 
 
-def _refuse_strangers(root: Path) -> None:
-    names = ["records.parquet", "results.json", *(f"steps/{f.name}" for f in sorted((root / "steps").iterdir()))]
-    there = [name for name in names if (root / name).exists() and not Path(name).match(UNFINISHED)]
-    if there:
+def _refuse_strangers(root: Place) -> None:
+    names = [name for name in _names(root) if name in ("records.parquet", "results.json") or name.startswith("steps/")]
+    strangers = [name for name in names if not PurePath(name).match(UNFINISHED)]
+    if strangers:
         raise RunError(
-            f"{root}: there is no config.json, but files that a run would write: {', '.join(there[:5])}; "
+            f"{root}: there is no config.json, but files that a run would write: {', '.join(strangers[:5])}; "
             "pass another --out, or move them away."
         )
 
 
-def _refuse_another(root: Path, written: Mapping[str, Any], key: Mapping[str, Any]) -> None:
+def _refuse_another(root: Place, written: Mapping[str, Any], key: Mapping[str, Any]) -> None:
     # an argument that is missing counts as null, so that a new optional one leaves older runs resumable
     differences = [
         f"{name}: there {_short(old)}, asked {_short(new)}"
@@ -309,6 +360,14 @@ def _remove_unfinished(root: Path) -> None:
     for folder in (root, root / "steps"):
         for path in folder.glob(UNFINISHED):
             path.unlink(missing_ok=True)
+
+
+def _claimed(root: Place) -> IO[bytes] | None:
+    """The folder made if it is missing, and its lock. Raises OSError, and RunError where another process has it."""
+    if isinstance(root, Url):
+        return None
+    (root / "steps").mkdir(parents=True, exist_ok=True)
+    return _lock(root / ".lock")
 
 
 def _lock(path: Path) -> IO[bytes]:

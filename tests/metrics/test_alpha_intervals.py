@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,23 @@ def test_blocks_change_nothing(unit: str, level: str, monkeypatch: pytest.Monkey
     whole = estimate()
     monkeypatch.setattr(alpha_intervals, "MAX_CELLS", 4 * 300)
     assert str(estimate()) == str(whole)
+
+
+@pytest.mark.parametrize("unit", ["item", "rater"])
+def test_memory_grows_much_less_than_the_ratings(unit: str) -> None:
+    def peak(n_raters: int) -> int:
+        rng = np.random.default_rng(0)
+        raters = np.repeat(np.arange(n_raters), 50)
+        items = (rng.integers(0, 500, n_raters)[:, None] + np.arange(50)).ravel() % 500
+        answers = rng.integers(0, 5, len(raters))
+        tracemalloc.start()
+        krippendorff_alpha_estimate(items, raters, answers, n_options=5, level="ordinal", resample=unit, n_resamples=100)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(20)  # what is imported on first use is not counted
+    assert peak(4_000) < 5 * peak(400)
 
 
 def test_ids_may_have_gaps_and_items_with_one_rating_do_not_count() -> None:

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from pluralign.errors import DataError, RunError
+from pluralign.estimates import estimate_mean
+from pluralign.raters import describe
 from pluralign.raters.describe import findings_of_study
 from pluralign.raters.evidence import StudySettings
 from pluralign.raters.features import GivenFeatures
@@ -112,10 +114,40 @@ def test_of_a_large_table_some_raters_are_modelled_as_if_alone_and_all_are_count
     for name in ("agreement", "polarising_items"):
         assert getattr(found, name) == getattr(findings, name), name
     assert any("60 raters drawn by chance, with 960 of the 1,920 ratings" in note for note in found.data.notes)
+    n = [int(np.median(np.bincount(ratings.item_index))) for ratings in (part, simulation.ratings)]
+    sizes = f"half of the items have {n[0]} or more of the ratings that were modelled, and {n[1]} or more of all"
+    assert sum(note.endswith(sizes) for note in found.data.notes) == 1
     records = pl.read_parquet(tmp_path / "run" / "records.parquet")
     assert set(records["rater_id"]) <= {simulation.ratings.rater_ids[n] for n in kept}
     with pytest.raises(DataError, match="at least 8 such raters"):
         run_study(simulation.ratings, tmp_path / "few", replace(SETTINGS, most_ratings=16))
+
+
+def test_with_very_many_ratings_alpha_has_fewer_resamples_and_says_so(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = simulation.ratings
+    assert describe._of_a_large_table(part, part, 120, 400) == []
+    many = describe._agreement(part, 0, 400).alpha_other_raters
+    monkeypatch.setattr(describe, "MAX_RATER_CELLS", 100 * len(part))
+    # .68 / sqrt(100) of the width
+    assert describe._of_a_large_table(part, part, 120, 400) == [
+        "alpha's interval for other raters is of 100 resamples, not 400, since the ratings are so many: "
+        "each of its ends is good to about 7% of its width"
+    ]
+    few = describe._agreement(part, 0, 400).alpha_other_raters
+    assert few.value == many.value
+    assert (few.low, few.high) != (many.low, many.high)
+    assert max(abs(few.low - many.low), abs(few.high - many.high)) < 4 * 0.07 * (many.high - many.low)
+
+
+def test_shares_of_the_options_are_means_over_ratings_with_raters_resampled(simulation: Simulation, findings: Findings) -> None:
+    ratings = simulation.ratings
+    for option, share in enumerate(findings.data.option_shares):
+        chosen = (ratings.rating_index == option).astype(np.float64)
+        plain = estimate_mean(chosen, ratings.rater_index, seed=SETTINGS.seed, n_resamples=SETTINGS.n_resamples)
+        assert (share.value, share.low, share.high) == pytest.approx((plain.value, plain.low, plain.high), abs=1e-12)
+        assert share.n == plain.n
 
 
 def test_results_survive_json(findings: Findings) -> None:

@@ -65,7 +65,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_folder_without_a_format(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no format of folders fits: Polis has votes"):
         read_ratings(tmp_path)
-    with pytest.raises(DataError, match="where one file is needed"):
+    with pytest.raises(DataError, match="holds no part of a table: no file that ends in"):
         read_ratings(tmp_path, ReadOptions(format="table"))
     with pytest.raises(DataError, match="no file of votes"):
         read_ratings(tmp_path, ReadOptions(format="polis"))

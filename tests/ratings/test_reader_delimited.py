@@ -10,11 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluralign.errors import DataError
+from pluralign.ratings.readers import delimited
 from pluralign.ratings.readers.delimited import read_delimited
 
 value = st.text(
     st.one_of(st.sampled_from(list("a1 \",;\t|\n'#\\")), st.characters(exclude_categories=["Cs", "Cc"])), max_size=6
 )
+
+
+@given(st.text(st.sampled_from("ab \r\n"), max_size=12))
+def test_lines_are_those_of_the_standard_library(text: str) -> None:
+    assert list(delimited._lines(text)) == list(io.StringIO(text, newline=""))
+
+
+def test_a_text_is_encoded_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'a,b\r\n"\N{LATIN SMALL LETTER A WITH DIAERESIS}\r\nb",\N{GRINNING FACE}\r\n1,"2\n3"\r\n'
+    whole = read_delimited(text, "t.csv")[0]
+    assert whole.rows()[1] == ("1", "2\n3")
+    for piece in (1, 2, 5):
+        monkeypatch.setattr(delimited, "_PIECE", piece)
+        assert read_delimited(text, "t.csv")[0].equals(whole)
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pluralign.errors import DataError
 from pluralign.ratings import Note, Ratings, Scale
+from pluralign.ratings import table as module
 
 SCALE = Scale("ordinal", ("1", "2", "3"))
 
@@ -64,6 +65,21 @@ def test_each_fault_is_said_and_all_at_once(table: pl.DataFrame, faults: list[st
     assert len(error.value.faults) == len(faults)
     for told, expected in zip(error.value.faults, faults, strict=True):
         assert told.startswith(expected)
+
+
+def test_items_and_raters_are_found_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    item, rater = np.divmod(rng.permutation(40 * 30)[:500], 30)
+    table = pl.DataFrame({"item_id": item, "rater_id": rater, "rating": rng.integers(1, 4, 500)}).with_columns(
+        item_text=pl.format("text {}", pl.col("item_id")), rater_age=pl.col("rater_id") % 7
+    )
+    whole = Ratings.from_long(table, SCALE)
+    late = table.with_columns(rater_age=pl.when(pl.int_range(pl.len()) == 499).then(99).otherwise("rater_age"))
+    for block in (1, 3, 499, 500):
+        monkeypatch.setattr(module, "_BLOCK", block)
+        assert Ratings.from_long(table, SCALE).content_hash() == whole.content_hash()
+        with pytest.raises(DataError, match="'rater_age' differs between rows of the same rater_id for 1 of them"):
+            Ratings.from_long(late, SCALE)
 
 
 def test_a_subset_shares_the_tables() -> None:

@@ -215,4 +215,10 @@ def test_counts_in_the_right_number() -> None:
     )
     assert say.about_unused(data_summary().attributes) == "4 attributes of the raters are in the data; 3 were used and 1 not."
     assert say.about_unused(data_summary().attributes[:1]) == "1 attribute of the raters is in the data; it was used."
+    assert say.about_data(data_summary()).endswith("were studied; each is one of 5 options.")
+    some = replace(data_summary(), n_raters_modelled=40, n_ratings_modelled=2_000)
+    assert say.about_data(some).endswith(
+        "What knowing a rater tells, and which groups there are, was learned from and measured on 40 raters drawn by chance, "
+        "with 2,000 ratings."
+    )
     assert say.about_load(bare_findings().data).startswith("Half of the raters gave 1 rating or more")

@@ -14,17 +14,48 @@ import cyclopts.config
 from cyclopts import App, ArgumentCollection, CycloptsError
 
 from pluralign import __version__
-from pluralign.cli import asking, cache, evaluating, individual, profile_clusters, profiles, suite, tuning, values_data
+from pluralign.cli import (
+    asking,
+    cache,
+    evaluating,
+    individual,
+    profile_clusters,
+    profiles,
+    suite,
+    tuning,
+    values_data,
+    values_study,
+)
 from pluralign.cli.demo import demo
 from pluralign.cli.printing import say
 from pluralign.cli.serve import serve
 from pluralign.cli.study import inspect, study
 from pluralign.cli.values import values
+from pluralign.cli.values_contrast import contrast
+from pluralign.cli.values_thresholds import thresholds
 from pluralign.errors import PluralignError, UsageError
+from pluralign.stores import folder_here, is_store
 from pluralign.terminal import printable
 
 __all__ = ["build_app", "main"]
 
+_IN_STORES = (
+    "study",
+    "ratings",
+    "score",
+    "sample",
+    "show",
+    "predict",
+    "evaluate",
+    "compare",
+    "rescore",
+    "values",
+    "values-data",
+    "demo",
+    "profile",
+)
+"""Commands whose data or run folder may be URLs of a store."""
+_NOT_STORES = ("http", "https", "ray")
 _HELP = """Measure, model and train language models for human variation: how probable is this answer, from this person,
 given what is known about them?"""
 
@@ -75,8 +106,7 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     app.command(evaluating.compare)
     app.command(evaluating.rescore)
     app.command(evaluating.export)
-    app.command(values)
-    app.command(values_data.prism, name="values-data")
+    _add_values(app)
     app.command(serve)
     remembered = App("cache", help="Look at the answers of models that are remembered, or forget them.")
     remembered.command(cache.stats)
@@ -85,11 +115,24 @@ def build_app(settings: Mapping[str, Any] | None = None, *, source: str = "") ->
     return app
 
 
+def _add_values(app: App) -> None:
+    app.command(values)
+    app.command(contrast, name="values-contrast")
+    app.command(values_data.prism, name="values-data")
+    app.command(values_data.quality, name="values-quality")
+    app.command(thresholds, name="values-thresholds")
+    people = App("values-study", help="Ask people about lists of values, rights and duties, and read what they answered.")
+    people.command(values_study.export)
+    people.command(values_study.results)
+    app.command(people)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. `arguments` are those of the process if not given."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
         settings, source = _settings(tokens)
+        _refuse_stores(tokens, settings)
         code = build_app(settings, source=source)(tokens, exit_on_error=False, print_error=False)
     except (CycloptsError, UsageError) as error:
         _say_error(error)
@@ -102,6 +145,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("interrupted. Finished steps are kept: the same command with the same --out goes on from there.")
         return 130
     return code or 0
+
+
+def _refuse_stores(tokens: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Commands that keep many files, or open them where they lie, need a folder on this machine. Raises UsageError."""
+    if not tokens or tokens[0] in _IN_STORES:
+        return
+    for value in (*(token.rpartition("=")[2] for token in tokens), *settings.values()):
+        if isinstance(value, str) and value.partition("://")[0] not in _NOT_STORES and is_store(value):
+            folder_here(value, f"pluralign {tokens[0]}")
 
 
 def _without_negatives(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +198,8 @@ def _verbs(tokens: Sequence[str]) -> list[str]:
     known: dict[str, tuple[str, ...]] = {
         **dict.fromkeys(("study", "demo", "score", "sample", "show", "tune", "transplant", "adapt", "predict"), ()),
         **dict.fromkeys(("evaluate", "compare", "rescore", "export", "values", "values-data"), ()),
+        **dict.fromkeys(("values-contrast", "values-quality", "values-thresholds"), ()),
+        "values-study": ("export", "results"),
         "ratings": ("inspect",),
         "suite": ("list", "show", "build", "check"),
         "cache": ("stats", "clear"),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from pluralign.cli.flags import OutputFlags
-from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags, SamplingFlags, TemplateFlags
+from pluralign.cli.flags import A_PLACE, OutputFlags
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, EngineFlags, ModelFlags, SamplingFlags, TemplateFlags
 from pluralign.cli.printing import print_found, print_json, print_plan
+from pluralign.stores import Place
 
 if TYPE_CHECKING:
     from pluralign.models.cache import ResponseCache
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["folder_word", "opened_cache", "run_folder", "sample", "score", "show"]
 
 _MODEL, _TEMPLATE, _RUN, _SAMPLING, _OUTPUT = ModelFlags(), TemplateFlags(), AskingFlags(), SamplingFlags(), OutputFlags()
+_WHERE = EngineFlags()
 _THE_QUESTION = Group("The question", sort_key=0)
 _Model = Annotated[str, Parameter(group=THE_MODEL)]
 _EPISODES = Group("The episodes", sort_key=0)
 
 
 def score(
-    episodes: Path,
+    episodes: Annotated[Place, A_PLACE],
     /,
     *,
     model: _Model,
     ask: Annotated[Literal["outputs", "options"], Parameter(group=_THE_QUESTION)] = "outputs",
     at: Annotated[Literal["last", "all"] | None, Parameter(group=_THE_QUESTION)] = None,
     opened: ModelFlags = _MODEL,
+    where: EngineFlags = _WHERE,
     run: AskingFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -41,7 +44,7 @@ def score(
     Parameters
     ----------
     episodes
-        A file of episodes, .jsonl or .parquet.
+        A file of episodes, .jsonl or .parquet, or a folder of such parts; on disk or in a store (s3://BUCKET/NAME).
     model
         hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID or scripted.
     ask
@@ -70,6 +73,7 @@ def score(
             limit=run.limit,
             prices=prices,
             seed=run.seed,
+            engine=where.opened(),
             on_progress=tell,
         )
     written = f"{out}: results.json, records.parquet"
@@ -77,13 +81,14 @@ def score(
 
 
 def sample(
-    episodes: Path,
+    episodes: Annotated[Place, A_PLACE],
     /,
     *,
     model: _Model,
     at: Annotated[Literal["next", "last"], Parameter(group=_THE_QUESTION)] = "next",
     sampling: SamplingFlags = _SAMPLING,
     opened: ModelFlags = _MODEL,
+    where: EngineFlags = _WHERE,
     run: AskingFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -92,7 +97,7 @@ def sample(
     Parameters
     ----------
     episodes
-        A file of episodes, .jsonl or .parquet.
+        A file of episodes, .jsonl or .parquet, or a folder of such parts; on disk or in a store (s3://BUCKET/NAME).
     model
         hf/FOLDER_OR_ID, openai/NAME, vllm/FOLDER_OR_ID or scripted.
     at
@@ -121,6 +126,7 @@ def sample(
             cache=cache,
             limit=run.limit,
             prices=prices,
+            engine=where.opened(),
             on_progress=tell,
         )
     written = f"{out}: results.json, records.parquet"
@@ -128,7 +134,7 @@ def sample(
 
 
 def show(
-    episodes: Path,
+    episodes: Annotated[Place, A_PLACE],
     /,
     *,
     model: _Model,
@@ -142,7 +148,7 @@ def show(
     Parameters
     ----------
     episodes
-        A file of episodes, .jsonl or .parquet.
+        A file of episodes, .jsonl or .parquet, or a folder of such parts; on disk or in a store (s3://BUCKET/NAME).
     model
         hf/FOLDER_OR_ID; another with --tokenizer.
     n
@@ -172,7 +178,7 @@ def opened_cache(run: AskingFlags) -> Iterator[ResponseCache | None]:
         yield cache
 
 
-def run_folder(file: Path, command: str, model: str, *, unnamed: str) -> Path:
+def run_folder(file: Place, command: str, model: str, *, unnamed: str) -> Path:
     """Where a command writes if it is not told: runs/coins-score-scripted; `unnamed` stands for a file without a name."""
     return Path("runs") / "-".join([file.resolve().stem or unnamed, command, folder_word(model)])
 

@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from pluralign.cli.asking import folder_word, opened_cache
-from pluralign.cli.flags import OutputFlags
-from pluralign.cli.model_flags import AskingFlags, ModelFlags
+from pluralign.cli.flags import A_PLACE, OutputFlags
+from pluralign.cli.model_flags import AskingFlags, EngineFlags, ModelFlags
 from pluralign.cli.printing import print_found, print_plan
+from pluralign.stores import Place, place
 
 __all__ = ["compare", "evaluate", "export", "rescore"]
 
-_MODEL, _RUN, _OUTPUT = ModelFlags(), AskingFlags(), OutputFlags()
+_MODEL, _WHERE, _RUN, _OUTPUT = ModelFlags(), EngineFlags(), AskingFlags(), OutputFlags()
 _THE_QUESTIONS = Group("The questions", sort_key=0)
 _MANY = Parameter(consume_multiple=True, negative=())
 
@@ -27,10 +28,13 @@ def evaluate(
     data_dir: Annotated[Path | None, Parameter(group=_THE_QUESTIONS)] = None,
     most_k: Annotated[int | None, Parameter(group=_THE_QUESTIONS)] = None,
     opened: ModelFlags = _MODEL,
+    where: EngineFlags = _WHERE,
     run: AskingFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
     """Evaluate a model: how pluralistic is it? Steering by examples, nearness to populations, coverage of what is valid.
+
+    Tasks that name judges are asked by this process, whatever --engine is.
 
     Parameters
     ----------
@@ -61,17 +65,25 @@ def evaluate(
         return
     with opened_cache(run) as cache, progress_bars() as tell:
         found = evaluating.evaluate(
-            model, out, tasks=tasks, setting=setting, settings=settings, cache=cache, prices=prices, on_progress=tell
+            model,
+            out,
+            tasks=tasks,
+            setting=setting,
+            settings=settings,
+            cache=cache,
+            prices=prices,
+            engine=where.opened(),
+            on_progress=tell,
         )
     print_found(found.to_dict(), evaluated_lines(found), f"{out}: report.html, results.json, records", as_json=output.json)
 
 
 def compare(
-    runs: Annotated[tuple[Path, ...], _MANY],
+    runs: Annotated[tuple[str, ...], _MANY],
     /,
     *,
     metric: Annotated[tuple[str, ...], _MANY, Parameter(show_default=False)] = (),
-    out: Path | None = None,
+    out: Annotated[Place | None, A_PLACE] = None,
     seed: int = 0,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -91,13 +103,13 @@ def compare(
     from pluralign import evaluating
     from pluralign.evals.lines import comparison_lines
 
-    page = out or runs[-1] / "compare.html"
+    page = out or place(runs[-1]) / "compare.html"
     found = evaluating.compare(runs, page, metrics=metric, seed=seed)
     print_found(found.to_dict(), comparison_lines(found), str(page), as_json=output.json)
 
 
 def rescore(
-    run: Path,
+    run: Annotated[Place, A_PLACE],
     /,
     *,
     metric: Annotated[tuple[str, ...], _MANY, Parameter(show_default=False)] = (),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pluralign.ratings.readers import ReadOptions
 
 __all__ = ["A_PLACE", "THE_STUDY", "OutputFlags", "ReadFlags", "RunFlags", "StudyFlags"]
-
 
 
 def _as_place(_: Any, tokens: Sequence[Token]) -> Place:
@@ -90,7 +89,7 @@ class RunFlags:
     """The words that every command with a run folder shares."""
 
     out: Annotated[Place | None, A_PLACE] = None
-    """Run folder, or its URL (s3://BUCKET/NAME); made if missing, resumed if it holds this very run. Default: runs/NAME."""
+    """Run folder; made if missing, resumed if it holds this very run. Default: runs/NAME."""
     seed: int = 0
     """Every random choice follows from it."""
     limit: int | None = None

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from pluralign.cli.asking import opened_cache, run_folder
-from pluralign.cli.flags import OutputFlags, ReadFlags, RunFlags
-from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlagsBesideFile
+from pluralign.cli.flags import A_PLACE, OutputFlags, ReadFlags, RunFlags
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, EngineFlags, ModelFlagsBesideFile
 from pluralign.cli.printing import print_found, print_plan, say
 from pluralign.cli.tune_flags import LoraFlags, PlaceFlags
+from pluralign.stores import Place
 
 if TYPE_CHECKING:
     from pluralign.predicting import PredictSources
@@ -48,7 +49,7 @@ class PredictFlags:
     ask: str | None = None
     """missing: every pair that nobody gave; or a table of pairs with the columns of item and rater, the text of new items
     and the attributes of new raters; or a file of LeWiDi-2025. Default: the pairs of --dev, else missing."""
-    dev: Path | None = None
+    dev: Annotated[Place | None, A_PLACE] = None
     """Ratings that are held out: they are asked too, and predictions are judged by them."""
     representation: str | None = None
     """What a language model is told of the rater: nothing, or attributes, attribute:NAME, examples:N, profile, cluster, joined
@@ -72,7 +73,7 @@ class PredictFlags:
     by: Literal["rater", "item"] = "rater"
     """What intervals resample."""
 
-    def to_sources(self, ratings: Path, read: ReadFlags, limit: int | None) -> PredictSources:
+    def to_sources(self, ratings: Place, read: ReadFlags, limit: int | None) -> PredictSources:
         from pluralign.predicting import PredictSources
 
         return PredictSources(
@@ -102,17 +103,18 @@ class PredictFlags:
         )
 
 
-_PREDICT, _MODEL, _PREDICT_RUN = PredictFlags(), ModelFlagsBesideFile(), PredictRunFlags()
+_PREDICT, _MODEL, _WHERE, _PREDICT_RUN = PredictFlags(), ModelFlagsBesideFile(), EngineFlags(), PredictRunFlags()
 
 
 def predict(
-    ratings: Path,
+    ratings: Annotated[Place, A_PLACE],
     /,
     *,
     model: Annotated[str, Parameter(group=THE_MODEL)],
     asked: PredictFlags = _PREDICT,
     read: ReadFlags = _READ,
     opened: ModelFlagsBesideFile = _MODEL,
+    where: EngineFlags = _WHERE,
     run: PredictRunFlags = _PREDICT_RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -144,7 +146,7 @@ def predict(
         print_plan(plan.to_dict(), plan.lines(), as_json=output.json)
         return
     with opened_cache(run) as cache, progress_bars() as tell:
-        found = predicting.predict(sources, out, **shared, cache=cache, on_progress=tell)
+        found = predicting.predict(sources, out, **shared, cache=cache, engine=where.opened(), on_progress=tell)
     written = f"{out}: predictions.parquet, predictions.csv, items.parquet, items.csv, results.json"
     print_found(found.to_dict(), predicted_lines(found), written, as_json=output.json)
 
@@ -218,7 +220,7 @@ _ADAPT = AdaptFlags()
 
 
 def adapt(
-    ratings: Path,
+    ratings: Annotated[Place, A_PLACE],
     /,
     *,
     model: Annotated[str, Parameter(group=THE_MODEL)],

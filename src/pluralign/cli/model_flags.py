@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from pluralign.cli.flags import A_PLACE
+from pluralign.stores import Place
+
 if TYPE_CHECKING:
     from pluralign.models import ModelSettings, SamplingSettings
     from pluralign.scoring import Prices
+    from pluralign.scoring.units import ModelEngine
 
-__all__ = ["THE_MODEL", "AskingFlags", "ModelFlags", "ModelFlagsBesideFile", "SamplingFlags", "TemplateFlags"]
+__all__ = ["THE_MODEL", "AskingFlags", "EngineFlags", "ModelFlags", "ModelFlagsBesideFile", "SamplingFlags", "TemplateFlags"]
 
 THE_MODEL = Group("The model", sort_key=1)
 _SWITCH = Parameter(negative=())
@@ -89,8 +92,9 @@ class ModelFlagsBesideFile(ModelFlags):
 class AskingFlags:
     """The words that commands with a run folder share, where questions are put to a model."""
 
-    out: Path | None = None
-    """Run folder; made if missing, resumed if it holds this very run. Default: runs/FILE-COMMAND-MODEL."""
+    out: Annotated[Place | None, A_PLACE] = None
+    """Run folder, or its URL (s3://BUCKET/NAME); made if missing, resumed if it holds this very run. Default:
+    runs/FILE-COMMAND-MODEL."""
     seed: int = 0
     """Every random choice follows from it."""
     limit: int | None = None
@@ -114,6 +118,29 @@ class AskingFlags:
         if self.price_in is None or self.price_out is None:
             raise UsageError("--price-in and --price-out go together; 0 is a price too.")
         return Prices(self.price_in, self.price_out)
+
+
+@Parameter(name="*", group=Group("Where the model is asked", sort_key=3))
+@dataclass(frozen=True, kw_only=True)
+class EngineFlags:
+    """Of commands whose units of work can be done by other processes; none of these changes a record."""
+
+    engine: str = "local"
+    """local: by this process. ray: by processes of this machine, or of the cluster that RAY_ADDRESS names. ray://HOST:PORT: by
+    a cluster's (extra ray). Remembered answers are then neither used nor kept; what is finished is, in the run folder."""
+    actors: int | None = None
+    """Ray: processes that each hold the model, with as many threads as this one. Default: as many as there is room for."""
+    gpus_each: float = 0.0
+    """Ray: GPUs of each process; 0.25 puts four on one."""
+
+    def opened(self) -> ModelEngine | None:
+        """None for this process. Raises UsageError for an unknown one, MissingExtraError without Ray."""
+        from pluralign.scoring.ray_engine import opened_engine
+
+        found = opened_engine(self.engine, n_actors=self.actors, gpus_each=self.gpus_each)
+        if found is not None:
+            found.check()
+        return found
 
 
 @Parameter(name="*", group=Group("The outputs", sort_key=0))

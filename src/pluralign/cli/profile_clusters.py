@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 
 from pluralign.cli.asking import opened_cache, run_folder
-from pluralign.cli.flags import OutputFlags, ReadFlags
-from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlagsBesideFile
+from pluralign.cli.flags import A_PLACE, OutputFlags, ReadFlags
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, EngineFlags, ModelFlagsBesideFile
 from pluralign.cli.printing import print_found, print_plan
+from pluralign.stores import Place
 
 if TYPE_CHECKING:
     from pluralign.raters.individual_pairs import ToldTexts
@@ -31,6 +32,9 @@ _CLUSTERS = Group("The clusters", sort_key=0)
 class ClusterRunFlags(AskingFlags):
     """Those of all commands that ask a model."""
 
+    out: Annotated[Place | None, A_PLACE] = None
+    """Run folder, or its URL (s3://BUCKET/NAME); made if missing, resumed if it holds this very run. Default:
+    runs/FILE-clusters-MODEL."""
     seed: int = 0
     """Every random choice follows from it; that under which the profiles were written."""
     limit: int | None = None
@@ -60,6 +64,7 @@ class ClusterFlags:
 
 
 _READ, _MODEL, _RUN, _FLAGS, _OUTPUT = ReadFlags(), ModelFlagsBesideFile(), ClusterRunFlags(), ClusterFlags(), OutputFlags()
+_WHERE = EngineFlags()
 
 
 def cluster(
@@ -71,6 +76,7 @@ def cluster(
     asked: ClusterFlags = _FLAGS,
     read: ReadFlags = _READ,
     opened: ModelFlagsBesideFile = _MODEL,
+    where: EngineFlags = _WHERE,
     run: ClusterRunFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -108,6 +114,7 @@ def cluster(
             model_settings=opened.to_settings(),
             cache=cache,
             prices=run.prices(),
+            engine=where.opened(),
             on_progress=tell,
         )
     written = f"{out}: clusters.parquet, records.parquet, results.json"

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 
 from pluralign.cli.asking import opened_cache, run_folder
-from pluralign.cli.flags import OutputFlags, ReadFlags
-from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags, ModelFlagsBesideFile
+from pluralign.cli.flags import A_PLACE, OutputFlags, ReadFlags
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, EngineFlags, ModelFlags, ModelFlagsBesideFile
 from pluralign.cli.printing import print_found, print_json, print_plan
+from pluralign.stores import Place
 
 if TYPE_CHECKING:
     from pluralign.raters.profiles import ProfileSettings, RaterProfile
@@ -33,8 +34,9 @@ _PROFILES = Group("The profiles", sort_key=0)
 class ProfileRunFlags(AskingFlags):
     """Those of all commands that ask a model."""
 
-    out: Path | None = None
-    """Run folder; made if missing, resumed if it holds this very run. Default: runs/FILE-profiles-MODEL."""
+    out: Annotated[Place | None, A_PLACE] = None
+    """Run folder, or its URL (s3://BUCKET/NAME); made if missing, resumed if it holds this very run. Default:
+    runs/FILE-profiles-MODEL."""
     seed: int = 0
     """Every random choice follows from it, and which ratings are held out."""
     limit: int | None = None
@@ -85,11 +87,11 @@ class ProfileFlags:
 
 
 _READ, _OUTPUT, _RUN, _FLAGS = ReadFlags(), OutputFlags(), ProfileRunFlags(), ProfileFlags()
-_BESIDE_READING, _MODEL = ModelFlagsBesideFile(), ModelFlags()
+_BESIDE_READING, _MODEL, _WHERE = ModelFlagsBesideFile(), ModelFlags(), EngineFlags()
 
 
 def write(
-    ratings: Path,
+    ratings: Annotated[Place, A_PLACE],
     /,
     *,
     model: Annotated[str, Parameter(group=THE_MODEL)],
@@ -97,6 +99,7 @@ def write(
     asked: ProfileFlags = _FLAGS,
     read: ReadFlags = _READ,
     opened: ModelFlagsBesideFile = _BESIDE_READING,
+    where: EngineFlags = _WHERE,
     run: ProfileRunFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -135,6 +138,7 @@ def write(
             model_settings=opened.to_settings(),
             cache=cache,
             prices=run.prices(),
+            engine=where.opened(),
             on_progress=tell,
         )
     print_found(found.to_dict(), found.lines(), f"{out}: profiles.jsonl, records.parquet, results.json", as_json=output.json)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
 from pluralign.cli.asking import opened_cache
-from pluralign.cli.flags import THE_STUDY, OutputFlags, ReadFlags, RunFlags, StudyFlags
-from pluralign.cli.model_flags import AskingFlags, ModelFlagsBesideFile
+from pluralign.cli.flags import A_PLACE, THE_STUDY, OutputFlags, ReadFlags, RunFlags, StudyFlags
+from pluralign.cli.model_flags import AskingFlags, EngineFlags, ModelFlagsBesideFile
 from pluralign.cli.printing import print_found, print_json, print_plan
 from pluralign.errors import UsageError
+from pluralign.stores import Place, place
 
 if TYPE_CHECKING:
     from pluralign.raters.evidence import StudySettings
@@ -26,6 +27,11 @@ __all__ = ["LanguageFlags", "inspect", "study"]
 _READ, _RUN, _STUDY, _MODEL, _OUTPUT = ReadFlags(), RunFlags(), StudyFlags(), ModelFlagsBesideFile(), OutputFlags()
 _MANY = Parameter(consume_multiple=True, negative=(), show_default=False)
 _LANGUAGE = Group("A language model beside", sort_key=4)
+_SIMULATED: Literal["simulated"] = "simulated"
+
+
+def _simulated_or_place(_: Any, tokens: Sequence[Token]) -> Literal["simulated"] | Place:
+    return _SIMULATED if tokens[0].value == _SIMULATED else place(tokens[0].value)
 
 
 @Parameter(name="*", group=_LANGUAGE)
@@ -51,13 +57,15 @@ class LanguageFlags:
     """Take answers that are remembered, and remember new ones."""
 
     @contextlib.contextmanager
-    def opened(self, flags: ModelFlagsBesideFile) -> Iterator[LanguageStudy | None]:
+    def opened(self, flags: ModelFlagsBesideFile, where: EngineFlags) -> Iterator[LanguageStudy | None]:
         """The study with its model and cache; None where no model is named."""
         from pluralign import commands
 
         if self.model is None:
             if self.profiles is not None or self.groups is not None or self.told:
                 raise UsageError("--profiles, --groups and --told are what a language model is told; name one with --model.")
+            if where != EngineFlags():
+                raise UsageError("--engine, --actors and --gpus-each are for a language model; name one with --model.")
             yield None
             return
         with opened_cache(AskingFlags(cache=self.cache)) as answers:
@@ -70,14 +78,15 @@ class LanguageFlags:
                 n_ratings_each=self.asked_ratings,
                 settings=flags.to_settings(),
                 cache=answers,
+                engine=where.opened(),
             )
 
 
-_BESIDE = LanguageFlags()
+_BESIDE, _WHERE = LanguageFlags(), EngineFlags()
 
 
 def study(
-    file: Annotated[Literal["simulated"] | Path, Parameter(show_choices=False)],
+    file: Annotated[Literal["simulated"] | Place, A_PLACE, Parameter(converter=_simulated_or_place, show_choices=False)],
     /,
     *,
     read: ReadFlags = _READ,
@@ -86,6 +95,7 @@ def study(
     asked: StudyFlags = _STUDY,
     beside: LanguageFlags = _BESIDE,
     opened: ModelFlagsBesideFile = _MODEL,
+    where: EngineFlags = _WHERE,
     output: OutputFlags = _OUTPUT,
 ) -> None:
     """Study a table of ratings: who disagrees, about what, and what knowing the rater tells.
@@ -104,13 +114,13 @@ def study(
     from pluralign.progress import progress_bars
 
     settings = asked.to_settings(seed=run.seed)
-    if file == "simulated":
-        if beside != LanguageFlags():
+    if isinstance(file, str):
+        if beside != LanguageFlags() or where != EngineFlags():
             raise UsageError("study simulated asks no language model; give it a table of ratings.")
         _study_simulated(run, settings, read=read, features=features, output=output)
         return
     out = run.out or Path("runs") / (file.resolve().stem or "study")
-    with beside.opened(opened) as language:
+    with beside.opened(opened, where) as language:
         if run.dry_run:
             plan = commands.plan(
                 file, out, read=read.to_options(), features=features, settings=settings, limit=run.limit, language=language
@@ -131,7 +141,7 @@ def study(
     _finish(found, out, output=output)
 
 
-def inspect(file: Path, /, *, read: ReadFlags = _READ, output: OutputFlags = _OUTPUT) -> int:
+def inspect(file: Annotated[Place, A_PLACE], /, *, read: ReadFlags = _READ, output: OutputFlags = _OUTPUT) -> int:
     """Show how a file of ratings is understood: format, columns, scale, counts, and everything that was left out.
 
     Exits with 1 when the file cannot be read, after printing all its faults.
@@ -172,7 +182,7 @@ def _study_simulated(
     _finish(found, out, output=output)
 
 
-def _finish(found: Findings, out: Path, *, output: OutputFlags) -> None:
+def _finish(found: Findings, out: Place, *, output: OutputFlags) -> None:
     from pluralign import commands
     from pluralign.summaries import summary
 

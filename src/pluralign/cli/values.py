@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
 from pluralign.cli.asking import opened_cache, run_folder
-from pluralign.cli.flags import OutputFlags
-from pluralign.cli.model_flags import THE_MODEL, AskingFlags, ModelFlags
+from pluralign.cli.flags import A_PLACE, OutputFlags
+from pluralign.cli.model_flags import THE_MODEL, AskingFlags, EngineFlags, ModelFlags
 from pluralign.cli.printing import print_json, say
+from pluralign.stores import Place
 
 if TYPE_CHECKING:
     from pluralign.values.kaleido import Decoding
@@ -72,17 +72,18 @@ class ValuesFlags:
         )
 
 
-_MODEL, _RUN, _VALUES, _OUTPUT = ModelFlags(), AskingFlags(), ValuesFlags(), OutputFlags()
+_MODEL, _WHERE, _RUN, _VALUES, _OUTPUT = ModelFlags(), EngineFlags(), AskingFlags(), ValuesFlags(), OutputFlags()
 
 
 def values(
     *situations: Annotated[str, Parameter(group=_SITUATIONS)],
-    input: Annotated[Path | None, Parameter(group=_SITUATIONS)] = None,
+    input: Annotated[Place | None, A_PLACE, Parameter(group=_SITUATIONS)] = None,
     column: Annotated[str | None, Parameter(group=_SITUATIONS)] = None,
     sample: Annotated[int | None, Parameter(group=_SITUATIONS)] = None,
     model: Annotated[str, Parameter(group=THE_MODEL)] = "embedded",
     asked: ValuesFlags = _VALUES,
     opened: ModelFlags = _MODEL,
+    where: EngineFlags = _WHERE,
     run: AskingFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -124,6 +125,7 @@ def values(
             model_settings=opened.to_settings(),
             cache=cache,
             prices=run.prices(),
+            engine=where.opened(),
             on_progress=tell,
         )
     tell_people = say if output.json else print
@@ -136,7 +138,7 @@ def values(
 
 
 def _texts(
-    situations: tuple[str, ...], file: Path | None, column: str | None, sample: int | None, *, limit: int | None, seed: int
+    situations: tuple[str, ...], file: Place | None, column: str | None, sample: int | None, *, limit: int | None, seed: int
 ) -> list[str]:
     """Those of one of three places."""
     from pluralign.errors import UsageError
@@ -155,7 +157,7 @@ def _texts(
     return checked_situations(texts[:limit])
 
 
-def _show_plan(texts: list[str], model: str, asked: ValuesFlags, out: Path | None, *, output: OutputFlags) -> None:
+def _show_plan(texts: list[str], model: str, asked: ValuesFlags, out: Place | None, *, output: OutputFlags) -> None:
     most = len(texts) * asked.n
     plan = {
         "n_situations": len(texts),

@@ -1,4 +1,4 @@
-"""The command that makes data of values, rights and duties."""
+"""The commands that make data of values, rights and duties, and read back what people said of them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from cyclopts import Group, Parameter
 
 from pluralign.cli.asking import folder_word, opened_cache
 from pluralign.cli.flags import OutputFlags
-from pluralign.cli.model_flags import AskingFlags, ModelFlags
-from pluralign.cli.printing import print_json, say
+from pluralign.cli.model_flags import AskingFlags, EngineFlags, ModelFlags
+from pluralign.cli.printing import print_found, print_json, say
 
 if TYPE_CHECKING:
     from pluralign.estimates import Estimate
     from pluralign.values.prism import PrismMade, PrismSettings
 
-__all__ = ["DataFlags", "prism"]
+__all__ = ["DataFlags", "prism", "quality"]
 
-_MODEL, _RUN, _OUTPUT = ModelFlags(), AskingFlags(), OutputFlags()
+QUALITY_FILE = "quality.csv"
+_MODEL, _WHERE, _RUN, _OUTPUT = ModelFlags(), EngineFlags(), AskingFlags(), OutputFlags()
 
 
 @Parameter(name="*", group=Group("The data", sort_key=0))
@@ -58,6 +59,7 @@ def prism(
     sample: int | None = None,
     data: DataFlags = _DATA,
     opened: ModelFlags = _MODEL,
+    where: EngineFlags = _WHERE,
     run: AskingFlags = _RUN,
     output: OutputFlags = _OUTPUT,
 ) -> None:
@@ -73,7 +75,6 @@ def prism(
         In place of a file, so many situations of the simulated world; what is found is scored against what is true there.
     """
     from pluralign.errors import UsageError
-    from pluralign.models import open_model
     from pluralign.progress import progress_bars
     from pluralign.values.episodes import sample_situations
     from pluralign.values.prism import make_prism
@@ -90,8 +91,16 @@ def prism(
         _show_plan(len(texts), str(out), model, output)
         return
     with opened_cache(run) as cache, progress_bars() as tell:
-        asked = open_model(model, opened.to_settings(), cache=cache)
-        made = make_prism(texts, asked, out, settings=settings, on_progress=tell)
+        made = make_prism(
+            texts,
+            model,
+            out,
+            settings=settings,
+            model_settings=opened.to_settings(),
+            cache=cache,
+            engine=where.opened(),
+            on_progress=tell,
+        )
     scores = score_simulated(made.table, texts, seed=run.seed) if sample is not None else {}
     if output.json:
         print_json({**made.to_dict(), "scores": {name: one.to_dict() for name, one in scores.items()}})
@@ -100,6 +109,28 @@ def prism(
     write(
         f"\nWritten to {out}: prism.parquet, relevance.parquet, episodes-*.parquet, quality.csv, results.json, records.parquet"
     )
+
+
+def quality(checked: Path, /, *, seed: int = 0, output: OutputFlags = _OUTPUT) -> None:
+    """Read back quality.csv of values-data, which people filled with yes and no: the share of yes in each column.
+
+    Parameters
+    ----------
+    checked
+        The filled file, or the run folder that it lies in. A blank cell is no answer.
+    seed
+        Of the intervals, which resample situations.
+    """
+    from pluralign.values.prism_data import quality_of
+
+    file = checked / QUALITY_FILE if checked.is_dir() else checked
+    found = quality_of(file, seed=seed)
+    lines = [f"{name.replace('_', ' ')}: yes in {one}" for name, one in found.items()]
+    n = max((one.n for one in found.values()), default=0)
+    lines.append(
+        f"over {n:,} situations of {file}; rows were drawn by chance, so this is about all that was made, as judged there"
+    )
+    print_found({name: one.to_dict() for name, one in found.items()}, lines, None, as_json=output.json)
 
 
 def _show_plan(n: int, out: str, model: str, output: OutputFlags) -> None:

@@ -2,7 +2,8 @@
 
 As JSON lines: one object a line with the fields `task`, `examples` (a list of `{"output", "input"}`), `description`,
 `options`, `unit`, `attributes`; all but the first two may be left out. As parquet: one column a field, with `attributes` as
-JSON text, since its names differ from row to row.
+JSON text, since its names differ from row to row. A folder of such files is read as one, part by part in the order of their
+names (`partitions`); either may be the URL of a store (`stores`).
 """
 
 from __future__ import annotations
@@ -10,26 +11,31 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import IO, Any
 
 from pluralign.episodes.checks import FIELDS, MOST_LISTED, capped, record_faults
 from pluralign.episodes.episode import Episode
 from pluralign.errors import DataError, UsageError, nearest_name
 from pluralign.files import atomic_write
+from pluralign.partitions import Part, parts_of
+from pluralign.stores import Place, Url, place
 
 __all__ = ["iter_episodes", "read_episodes", "write_episodes"]
 
+_ENDINGS = (".jsonl", ".parquet")
+
 
 def iter_episodes(path: str | os.PathLike[str]) -> Iterator[Episode]:
-    """The episodes of a file of JSON lines or parquet, one after the other; JSON lines are never held all at once.
+    """The episodes of a file of JSON lines or parquet, or of a folder of them, one after the other.
+
+    JSON lines are never held all at once, and of parquet one file at a time.
 
     From the first fault on nothing more comes, but the rest is still checked, and the end is a DataError that lists the
     faults of the whole file. Use `read_episodes` to get either all episodes or none. Blank lines are skipped.
     """
     faults: list[str] = []
     n_faults = 0
-    for where, record, found in _records(Path(path)):
+    for where, record, found in _records(place(path)):
         found = found or record_faults(record)
         n_faults += len(found)
         faults += [f"{where}: {fault}" for fault in found[: MOST_LISTED - len(faults)]]
@@ -40,7 +46,7 @@ def iter_episodes(path: str | os.PathLike[str]) -> Iterator[Episode]:
 
 
 def read_episodes(path: str | os.PathLike[str]) -> list[Episode]:
-    """All episodes of a file of JSON lines (`.jsonl`) or parquet. Raises DataError that lists the faults of the file."""
+    """All episodes of a file of JSON lines (`.jsonl`) or parquet, or of a folder. Raises DataError that lists its faults."""
     return list(iter_episodes(path))
 
 
@@ -49,7 +55,7 @@ def write_episodes(path: str | os.PathLike[str], episodes: Iterable[Episode]) ->
 
     Raises DataError, and writes nothing, when an episode is one that `read_episodes` would refuse.
     """
-    write = _write_jsonl if _ending(Path(path)) == ".jsonl" else _write_parquet
+    write = _write_jsonl if _ending(place(path)) == ".jsonl" else _write_parquet
     with atomic_write(path) as file:
         write(file, (_checked_record(episode, n) for n, episode in enumerate(episodes, 1)))
 
@@ -61,8 +67,8 @@ def _checked_record(episode: Episode, n: int) -> dict[str, Any]:
     return record
 
 
-def _ending(path: Path) -> str:
-    if path.suffix not in (".jsonl", ".parquet"):
+def _ending(path: Place) -> str:
+    if path.suffix not in _ENDINGS:
         raise UsageError(f"{path}: the name ends in {path.suffix!r}; episodes are in files that end in .jsonl or .parquet")
     return path.suffix
 
@@ -71,16 +77,40 @@ _Found = tuple[str, Mapping[str, Any], list[str]]
 """Where in the file, the record, and the faults that kept it from being read."""
 
 
-def _records(path: Path) -> Iterator[_Found]:
-    read = _jsonl_records if _ending(path) == ".jsonl" else _parquet_records
+def _records(path: Place) -> Iterator[_Found]:
     try:
-        with path.open("rb") as file:
-            yield from read(file, path)
+        if path.is_dir():
+            parts = parts_of(path, _ENDINGS)
+            if not parts:
+                raise DataError(str(path), f"the folder holds no file that ends in {' or '.join(_ENDINGS)}")
+            for part in parts:
+                yield from _part_records(part)
+            return
+        if isinstance(path, Url):
+            path.version()  # what is missing is told before what it should be called
+        yield from _file_records(path)
     except OSError as error:
         raise DataError(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def _jsonl_records(file: IO[bytes], path: Path) -> Iterator[_Found]:
+def _part_records(part: Part) -> Iterator[_Found]:
+    """What the names of its folders say of a field, such as `task=coin`, holds for all its records."""
+    values = {name: value for name, value in part.values.items() if name in FIELDS and value is not None}
+    for where, record, faults in _file_records(part.path):
+        if not faults and isinstance(record, dict):
+            other = [name for name, value in values.items() if record.get(name) not in (None, value)]
+            faults = [f"{name} is {record[name]!r}, but {values[name]!r} by the folder's name" for name in other]
+            record = {**record, **values}
+        yield f"{part.name}, {where}", record, faults
+
+
+def _file_records(path: Place) -> Iterator[_Found]:
+    read = _jsonl_records if _ending(path) == ".jsonl" else _parquet_records
+    with path.open("rb") as file:
+        yield from read(file, path)
+
+
+def _jsonl_records(file: IO[bytes], path: Place) -> Iterator[_Found]:
     for n, line in enumerate(file, 1):
         if n == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
@@ -115,7 +145,7 @@ def _write_jsonl(file: IO[bytes], records: Iterable[Mapping[str, Any]]) -> None:
         file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
 
-def _parquet_records(file: IO[bytes], path: Path) -> Iterator[_Found]:
+def _parquet_records(file: IO[bytes], path: Place) -> Iterator[_Found]:
     import polars as pl
 
     try:

@@ -17,7 +17,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from pluralign.evals.findings import Better, Finding
 from pluralign.evals.registry import kind
 from pluralign.evals.results import Evaluated, read_evaluated, read_records
 from pluralign.metrics.information import permutation_p_value
+from pluralign.stores import Place, place
 from pluralign.streams import stream
 
 __all__ = ["Comparison", "Difference", "compared"]
@@ -98,7 +98,7 @@ def compared(runs: Sequence[str | os.PathLike[str]], *, metrics: Sequence[str] =
     Raises UsageError for fewer than two runs or two folders of one name, DataError for folders that are not of `evaluate`, that
     have no task in common, or asked other items of a task: a difference of those would not be one of the models.
     """
-    folders = [Path(one) for one in runs]
+    folders = [place(one) for one in runs]
     names = [folder.name for folder in folders]
     if len(folders) < 2:
         raise UsageError("compare needs at least two run folders.")
@@ -127,7 +127,7 @@ class _Run:
     items: pl.DataFrame
 
     @classmethod
-    def of(cls, name: str, folder: Path, evaluation: str, findings: Sequence[Finding]) -> _Run:
+    def of(cls, name: str, folder: Place, evaluation: str, findings: Sequence[Finding]) -> _Run:
         records = read_records(folder, evaluation)
         items = kind(evaluation).items(records)
         nothing = [pl.lit(None, dtype=pl.String).alias(column) for column in _GROUPS if column not in items.columns]

@@ -27,8 +27,9 @@ from pluralign.models import LanguageModel, ModelSettings
 from pluralign.models.cache import ResponseCache
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import opened_model, run_part, settings_of_run
+from pluralign.scoring.job import held_model, opened_model, run_part, settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
+from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere
 from pluralign.suite.listing import Entry, entries
 
 __all__ = ["Planned", "evaluate", "measured", "outcomes_of", "planned"]
@@ -111,13 +112,15 @@ def evaluate(
     settings: ModelSettings | None = None,
     cache: ResponseCache | None = None,
     prices: Prices | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> Evaluated:
     """Evaluates a model into the run folder `out`: results.json and a table of records for each evaluation.
 
     `tasks` are names of evaluations and of their tasks, all that can be asked here if there are none; `settings` and `cache`
     are for a model that is opened by its name, and as far as they are true of them for the judges that tasks name, unless the
-    setting has its own. Raises as `planned` does, and what the models raise.
+    setting has its own. An `engine` asks the model elsewhere, with the same records; but tasks that name judges
+    are asked here. Raises as `planned` does, and what the models raise.
     """
     setting = setting or Setting()
     judges = setting.judges or Judges(judge_settings(settings), cache)
@@ -125,7 +128,9 @@ def evaluate(
     plan = planned(tasks, setting)
     opened = opened_model(model, settings, cache)
     fingerprints = {str(judge): judges.fingerprint(judge) for judge in plan.judges}
-    with Run.open(out, _config(plan, opened, settings, setting, judges, fingerprints)) as run:
+    config = _config(plan, opened, settings, setting, judges, fingerprints)
+    with Run.open(out, config) as run, held_model(engine, model, opened, settings) as at_work:
+        _finish_elsewhere(run, plan, opened, setting, at_work, on_progress)
         records: dict[str, list[pl.DataFrame]] = {}
         totals, of_judges, done = Totals(), dict.fromkeys(fingerprints, Totals()), 0
         for evaluation, material in plan.materials:
@@ -133,7 +138,7 @@ def evaluate(
                 records.setdefault(evaluation.name, []).append(table)
                 totals += took
                 of_judges |= {name: of_judges[name] + one for name, one in judged.items()}
-                done += n_asked * material.requests_each
+                done += n_asked
                 if on_progress is not None:
                     on_progress(f"asking {opened.name}", done, plan.n_requests, rate(totals))
         tables = {name: pl.concat(parts, how="vertical_relaxed") for name, parts in records.items()}
@@ -174,23 +179,41 @@ def outcomes_of(records: pl.DataFrame) -> dict[str, int]:
     return dict(Counter(records["outcome"].to_list()).most_common())
 
 
-def _parts(
-    run: Run, evaluation: EvaluationKind, material: Material, model: LanguageModel, setting: Setting, judges: Judges
-) -> Iterator[tuple[int, pl.DataFrame, Totals, dict[str, Totals]]]:
-    """Number and records of a task's questions in their order, each part computed once however often the run is started.
+def _finish_elsewhere(
+    run: Run, plan: Planned, model: LanguageModel, setting: Setting, engine: Engine | None, tell: Tell | None
+) -> None:
+    alone = [(evaluation, material) for evaluation, material in plan.materials if not material.judges]
+    units = [unit for evaluation, material in alone for unit in _units(evaluation, material, replace(setting, judges=None))]
+    finish_elsewhere(run, units, model, engine=engine, tell=tell)
 
-    Behind them what the model took, and what each judge did.
-    """
+
+def _units(evaluation: EvaluationKind, material: Material, setting: Setting) -> Iterator[Unit]:
+    """A task's questions in their order; all answers that a question asks for are in one unit."""
     size = max(1, PART_REQUESTS // material.requests_each)
     stem = hashlib.sha256(f"{evaluation.name}/{material.task}".encode()).hexdigest()[:12]
     for number, start in enumerate(range(0, len(material.questions), size)):
         questions = material.questions[start : start + size]
-        name = f"{evaluation.name}-{stem}-{number:05d}"
+        ask = functools.partial(_ask, evaluation, setting, questions)
+        yield Unit(f"{evaluation.name}-{stem}-{number:05d}", ask, len(questions) * material.requests_each, stem)
+
+
+def _ask(evaluation: EvaluationKind, setting: Setting, questions: Sequence[Any], model: LanguageModel) -> pl.DataFrame:
+    return evaluation.ask(questions, model, setting)
+
+
+def _parts(
+    run: Run, evaluation: EvaluationKind, material: Material, model: LanguageModel, setting: Setting, judges: Judges
+) -> Iterator[tuple[int, pl.DataFrame, Totals, dict[str, Totals]]]:
+    """How many answers were asked for and the records, part by part, each computed once however often the run is started.
+
+    Behind them what the model took, and what each judge did.
+    """
+    for unit in _units(evaluation, material, setting):
         before = {judge: judges.totals(judge) for judge in material.judges}
-        table, took, is_new = run_part(run, name, model, functools.partial(evaluation.ask, questions, model, setting))
-        judged = _judged(run, name, before, judges, is_new=is_new) if before else {}
+        table, took, is_new = run_part(run, unit.name, model, functools.partial(unit.compute, model))
+        judged = _judged(run, unit.name, before, judges, is_new=is_new) if before else {}
         seconds = max(0.0, took.seconds - sum(one.seconds for one in judged.values()))
-        yield len(questions), table, replace(took, seconds=seconds), judged
+        yield unit.n, table, replace(took, seconds=seconds), judged
 
 
 def _judged(run: Run, part: str, before: Mapping[Judge, Totals], judges: Judges, *, is_new: bool) -> dict[str, Totals]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from pluralign.errors import UsageError, nearest_name
 from pluralign.evals.evaluate import measured
 from pluralign.evals.results import Evaluated, read_evaluated, read_records
+from pluralign.stores import place
 
 __all__ = ["rescored"]
 
@@ -19,7 +19,7 @@ def rescored(run: str | os.PathLike[str], *, metrics: Sequence[str] = (), seed: 
 
     Raises DataError for a folder that is not of `evaluate`, UsageError for a measure that none of its evaluations has.
     """
-    folder = Path(run)
+    folder = place(run)
     before = read_evaluated(folder)
     seed = before.seed if seed is None else seed
     found = measured({name: read_records(folder, name) for name in before.findings}, seed=seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +13,7 @@ from pluralign.evals.findings import Finding
 from pluralign.evals.kinds import LeftOut
 from pluralign.files import read_json
 from pluralign.scoring.totals import Prices, Totals
+from pluralign.stores import Place, read_parquet
 
 __all__ = ["FORMAT", "Evaluated", "JudgeUse", "NotRun", "read_evaluated", "read_records", "records_name"]
 
@@ -91,7 +91,7 @@ def records_name(evaluation: str) -> str:
     return f"records-{evaluation}.parquet"
 
 
-def read_evaluated(folder: Path) -> Evaluated:
+def read_evaluated(folder: Place) -> Evaluated:
     """What results.json says. Raises DataError for a folder without one, and for one of another kind or version."""
     path = folder / "results.json"
     if not path.is_file():
@@ -130,10 +130,10 @@ def _totals(written: Mapping[str, Any]) -> Totals:
     return Totals.from_step({**written}) + Totals(n_unmeasured=written["n_unmeasured"])
 
 
-def read_records(folder: Path, evaluation: str) -> pl.DataFrame:
+def read_records(folder: Place, evaluation: str) -> pl.DataFrame:
     """All records of an evaluation. Raises DataError where they are not there or cannot be read."""
     path = folder / records_name(evaluation)
     try:
-        return pl.read_parquet(path)
+        return read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(str(path), f"cannot be read: {error}") from error
+        raise DataError(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -43,7 +43,7 @@ from pluralign.models.protocol import (
     Usage,
 )
 
-__all__ = ["CacheStats", "CachedModel", "ModelStats", "ResponseCache", "default_cache_path"]
+__all__ = ["CacheStats", "CachedModel", "ModelStats", "ResponseCache", "default_cache_path", "remembered"]
 
 CHUNK = 256
 """Requests that go to the model before their answers are kept."""
@@ -267,16 +267,9 @@ class CachedModel:
         pack: Callable[[T], Any],
         unpack: Callable[[int, Any], T],
     ) -> list[T]:
-        first = _first_places(keys)
-        found = {key: unpack(first[key], value) for key, value in self.cache.get_many(list(first)).items()}
-        self._n_remembered += sum(key in found for key in keys)
-        missing = [key for key in first if key not in found]
-        for start in range(0, len(missing), CHUNK):
-            chunk = missing[start : start + CHUNK]
-            answers = dict(zip(chunk, ask([first[key] for key in chunk]), strict=True))
-            self._keep({key: pack(answer) for key, answer in answers.items()})
-            found |= answers
-        return [found[key] for key in keys]
+        found, n_remembered = remembered(self.cache, keys, ask, pack, unpack, model=self.name)
+        self._n_remembered += n_remembered
+        return found
 
     def _keep(self, packed: Mapping[bytes, Any]) -> None:
         self.cache.put_many({key: value for key, value in packed.items() if value is not None}, model=self.name)
@@ -284,6 +277,34 @@ class CachedModel:
     def _keys(self, verb: str, asked: Sequence[Query | Episode], parameters: Sequence[Mapping[str, Any]]) -> list[bytes]:
         name, requests = self.fingerprint(), self.request_bytes(asked)
         return [request_key(name, verb, request, some) for request, some in zip(requests, parameters, strict=True)]
+
+
+def remembered(
+    cache: ResponseCache,
+    keys: Sequence[bytes],
+    ask: Callable[[list[int]], list[T]],
+    pack: Callable[[T], Any],
+    unpack: Callable[[int, Any], T],
+    *,
+    model: str,
+    at_once: int = CHUNK,
+) -> tuple[list[T], int]:
+    """The answer of each key, and how many were remembered; `ask` gets the places of the others, equal ones once.
+
+    `pack` makes JSON of an answer, or None of one that is not to be kept; `unpack` makes an answer of a place and its JSON.
+    `at_once` answers are asked for before they are kept.
+    """
+    first = _first_places(keys)
+    found = {key: unpack(first[key], value) for key, value in cache.get_many(list(first)).items()}
+    n_remembered = sum(key in found for key in keys)
+    missing = [key for key in first if key not in found]
+    for start in range(0, len(missing), at_once):
+        chunk = missing[start : start + at_once]
+        answers = dict(zip(chunk, ask([first[key] for key in chunk]), strict=True))
+        packed = {key: pack(answer) for key, answer in answers.items()}
+        cache.put_many({key: value for key, value in packed.items() if value is not None}, model=model)
+        found |= answers
+    return [found[key] for key in keys], n_remembered
 
 
 def _first_places(keys: Iterable[K]) -> dict[K, int]:

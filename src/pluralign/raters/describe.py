@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -52,6 +53,8 @@ SUSPICIOUS_SHARE = 0.7
 """Of the information of the most past ratings: an attribute that tells more is asked whether it was computed from them."""
 MAX_RATER_CELLS = 2e8
 """Ratings times resamples beyond which resampling raters for alpha uses fewer resamples."""
+QUANTILE_ERROR = 0.68
+"""Standard deviation of an end of a 95 % percentile interval of B normal draws, times sqrt(B), as a share of its width."""
 
 
 def findings_of_study(
@@ -76,18 +79,15 @@ def findings_of_study(
 
 def _data(evidence: StudyEvidence, ratings: Ratings, losses: HeldOutLosses, information: Information) -> DataSummary:
     settings, part = evidence.settings, evidence.ratings
-    chosen = ratings.rating_index[:, None] == np.arange(ratings.n_options)
-    sums, counts = unit_sums(chosen.astype(np.float64), ratings.rater_index, ratings.n_raters)
-    shares = ratio_estimates(sums, np.repeat(counts[:, None], ratings.n_options, axis=1), settings.seed, settings.n_resamples)
+    chosen = item_option_counts(
+        ratings.rater_index, ratings.rating_index, n_items=ratings.n_raters, n_options=ratings.n_options
+    ).astype(np.float64)
+    given = np.repeat(chosen.sum(axis=1, keepdims=True), ratings.n_options, axis=1)
+    shares = ratio_estimates(chosen, given, settings.seed, settings.n_resamples)
     n_fewer = int((np.bincount(ratings.rater_index, minlength=ratings.n_raters) < 4).sum())
     notes = [str(note) for note in ratings.notes] + [a.note for a in evidence.attributes if a.note]
     n_modelled = len(np.unique(part.rater_index))
-    if len(part) < len(ratings):
-        notes.append(
-            f"what knowing a rater tells, groups, calibration and single raters are learned from, and measured on, "
-            f"{n_modelled:,} raters drawn by chance, with {len(part):,} of the {len(ratings):,} ratings (--most-ratings); "
-            "the rest is of all"
-        )
+    notes += _of_a_large_table(ratings, part, n_modelled, settings.n_resamples)
     if n_fewer:
         notes.append(f"raters with fewer than 4 ratings help to fit the models but are never scored ({n_fewer:,})")
     asked = [f"clusters:{k}" for k in settings.cluster_counts]
@@ -114,6 +114,29 @@ def _data(evidence: StudyEvidence, ratings: Ratings, losses: HeldOutLosses, info
     )
 
 
+def _of_a_large_table(ratings: Ratings, part: Ratings, n_modelled: int, n_resamples: int) -> list[str]:
+    """What was done with some of the raters, or with fewer resamples, because there are so many ratings."""
+    said = []
+    if len(part) < len(ratings):
+        said.append(
+            f"what knowing a rater tells, groups, calibration and single raters are learned from, and measured on, "
+            f"{n_modelled:,} raters drawn by chance, with {len(part):,} of the {len(ratings):,} ratings (--most-ratings); the "
+            "raters of each attribute are counted among them; the rest is of all"
+        )
+        said.append(
+            "the intervals of what was modelled are for other raters drawn in the same way; models that learn from more raters "
+            "know the items better, and may make much more of the same knowledge about a rater: half of the items have "
+            f"{_spread(part.item_index)[1]:,} or more of the ratings that were modelled, and "
+            f"{_spread(ratings.item_index)[1]:,} or more of all"
+        )
+    if (fewer := _rater_resamples(ratings, n_resamples)) < n_resamples:
+        said.append(
+            f"alpha's interval for other raters is of {fewer:,} resamples, not {n_resamples:,}, since the ratings are so many: "
+            f"each of its ends is good to about {QUANTILE_ERROR / math.sqrt(fewer):.0%} of its width"
+        )
+    return said
+
+
 def _suspects(information: Information) -> list[str]:
     """Attributes that tell nearly as much as many past ratings do: people's descriptions hardly ever do, sums of votes do."""
     return [
@@ -133,7 +156,6 @@ def _spread(index: IntArray) -> list[int]:
 def _agreement(ratings: Ratings, seed: int, n_resamples: int) -> Agreement:
     counts = item_option_counts(ratings.item_index, ratings.rating_index, n_items=ratings.n_items, n_options=ratings.n_options)
     values = ratings.scale.values if ratings.scale.kind == "interval" else None
-    fewer = max(100, min(n_resamples, int(MAX_RATER_CELLS / max(1, len(ratings)))))
 
     def alpha(resample: str, n: int) -> Estimate:
         return krippendorff_alpha_estimate(
@@ -150,13 +172,17 @@ def _agreement(ratings: Ratings, seed: int, n_resamples: int) -> Agreement:
 
     return Agreement(
         alpha_other_items=alpha("item", n_resamples),
-        alpha_other_raters=alpha("rater", fewer),
+        alpha_other_raters=alpha("rater", _rater_resamples(ratings, n_resamples)),
         pair_agreement=_mean_over_items(pair_agreement(counts), seed, n_resamples),
         chance_agreement=_chance(counts, seed, n_resamples),
         item_entropy_nats=_mean_over_items(
             np.where(counts.sum(axis=1) >= 2, item_entropy_nats(counts, bias_correction=True), np.nan), seed, n_resamples
         ),
     )
+
+
+def _rater_resamples(ratings: Ratings, n_resamples: int) -> int:
+    return max(100, min(n_resamples, int(MAX_RATER_CELLS / max(1, len(ratings)))))
 
 
 def _mean_over_items(values: FloatArray, seed: int, n_resamples: int) -> Estimate:

@@ -43,6 +43,7 @@ from pluralign.ratings.keyed import id_codes, keyed_uniforms
 from pluralign.runs import Run, RunConfig
 from pluralign.scoring.job import settings_of_run
 from pluralign.scoring.totals import Prices, Totals
+from pluralign.scoring.units import Engine
 
 __all__ = ["n_questions", "predict_ratings"]
 
@@ -71,12 +72,14 @@ def predict_ratings(
     written_from: Mapping[str, Collection[str]] | None = None,
     model_settings: ModelSettings | None = None,
     prices: Prices | None = None,
+    engine: Engine | None = None,
     on_progress: Tell | None = None,
 ) -> Predicted:
     """Fills in what is asked into the run folder `out`: predictions.parquet and .csv, items.parquet and .csv, results.json.
 
     `model` is an open language model, or the name of a statistical one (`STATISTICAL`). `written_from` says, where that is
     known, from the ratings of which items the texts about a rater were written: these teach no recalibration and no weights.
+    An `engine` that holds the model asks it elsewhere.
     Started again it goes on where it stopped. Raises UsageError for a pool that has nothing to learn its weights from,
     DataError where a text was written from a rating that is asked, and what the models raise.
     """
@@ -97,7 +100,8 @@ def predict_ratings(
         else:
             assert words is not None
             main = LanguageMember(model, settings.representation, words, texts, settings.most_tokens, settings.seed)
-            main.tell, main.n_questions = on_progress, n_questions(world, settings, written_from=written_from)
+            main.engine, main.tell = engine, on_progress
+            main.n_questions = n_questions(world, settings, written_from=written_from)
         others = [StatisticalMember(one, settings.seed, on_progress) for one in settings.stack]
         found = work.predicted(name, main, others, prices)
         run.write_table("predictions.parquet", found.table)

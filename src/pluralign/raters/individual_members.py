@@ -7,6 +7,7 @@ that, and on all known ratings for what is asked.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass, field
 
@@ -18,12 +19,13 @@ from pluralign.models import LanguageModel
 from pluralign.progress import Tell
 from pluralign.raters.individual_asked import AskedRatings, KeptApart, kept_apart
 from pluralign.raters.individual_models import statistical_model
-from pluralign.raters.language_decoder import PART_ROWS, DecoderSettings, LanguageModelDecoder, rater_parts
+from pluralign.raters.language_decoder import PART_ROWS, DecoderSettings, Told, disagreement, rater_parts
 from pluralign.raters.representations import RaterTexts, RaterWords, Representation
 from pluralign.ratings import Ratings
 from pluralign.runs import Run
 from pluralign.scoring.job import run_part
 from pluralign.scoring.totals import Totals, rate
+from pluralign.scoring.units import Engine, Unit, finish_elsewhere
 
 __all__ = ["LanguageMember", "Said", "StatisticalMember", "apart_of_kinds"]
 
@@ -75,20 +77,23 @@ class LanguageMember:
     totals: Totals = field(default_factory=Totals)
     n_done: int = 0
     tell: Tell | None = None
+    engine: Engine | None = None
+    """Asks the model elsewhere."""
 
     def said(self, run: Run, purpose: str, train: Ratings, given: Ratings, asked: Ratings) -> Said:
         """Not recalibrated. `train` only says on which items people differ, where examples are chosen by that."""
         settings = DecoderSettings(recalibrate=False, most_tokens=self.most_tokens, seed=self.seed)
-        decoder = LanguageModelDecoder(self.model, self.representation, self.words, self.texts, settings)
-        if Representation.parse(self.representation).order == "informative":
-            decoder.fit(train)
+        is_informative = Representation.parse(self.representation).order == "informative"
+        told = Told(self.representation, self.words, self.texts, settings, disagreement(train) if is_informative else None)
+        parts = list(rater_parts(asked, np.arange(len(asked)), most=PART_ROWS))
+        units = [
+            Unit(f"{purpose}-{number:05d}", functools.partial(_decoded, told, given, asked.take(rows)), len(rows))
+            for number, rows in enumerate(parts)
+        ]
+        finish_elsewhere(run, units, self.model, engine=self.engine, tell=self.tell)
         tables = []
-        for number, rows in enumerate(rater_parts(asked, np.arange(len(asked)), most=PART_ROWS)):
-
-            def compute(rows: IntArray = rows) -> pl.DataFrame:
-                return _decoded(decoder, asked.take(rows), given)
-
-            table, took, _ = run_part(run, f"{purpose}-{number:05d}", self.model, compute)
+        for unit, rows in zip(units, parts, strict=True):
+            table, took, _ = run_part(run, unit.name, self.model, functools.partial(unit.compute, self.model))
             tables.append(table.with_columns(pl.Series("row", rows)))
             self.totals += took
             self.n_done += len(rows)
@@ -122,8 +127,8 @@ class StatisticalMember:
         return Said(_matrix(table, asked.n_options), np.full(n, "ok"), shown, np.zeros(n, dtype=np.int64))
 
 
-def _decoded(decoder: LanguageModelDecoder, asked: Ratings, given: Ratings) -> pl.DataFrame:
-    found = decoder.decode(asked, given=given)
+def _decoded(told: Told, given: Ratings, asked: Ratings, model: LanguageModel) -> pl.DataFrame:
+    found = told.decoder(model).decode(asked, given=given)
     return pl.DataFrame(
         {
             "probabilities": found.probabilities.tolist(),

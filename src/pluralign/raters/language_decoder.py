@@ -41,7 +41,7 @@ from pluralign.raters.representations import (
 from pluralign.ratings import Ratings
 from pluralign.ratings.splits import some_rows, split_fit_eval
 
-__all__ = ["PART_ROWS", "Decoded", "DecoderSettings", "LanguageModelDecoder", "rater_parts"]
+__all__ = ["PART_ROWS", "Decoded", "DecoderSettings", "LanguageModelDecoder", "Told", "disagreement", "rater_parts"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -105,7 +105,7 @@ class LanguageModelDecoder:
         Of the raters with 4 ratings or more; with none of them nothing is recalibrated.
         """
         self.marginal_ = Marginal().fit(ratings)
-        self.disagreement_ = dict(zip(ratings.item_ids, item_disagreement(ratings).tolist(), strict=True))
+        self.disagreement_ = disagreement(ratings)
         self.recalibration_ = Recalibration.none(ratings.n_options)
         if self.settings.recalibrate:
             split = split_fit_eval(ratings, seed=self.settings.seed)
@@ -167,6 +167,29 @@ class LanguageModelDecoder:
             of_query.append(places[key] if fit else -1)
         found = self.model.option_logprobs(different) if different else []
         return [None if n < 0 else found[n] for n in of_query]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A decoder but for its model and what it learns from ratings, so that it can be made wherever a model is."""
+
+    representation: str
+    words: RaterWords
+    texts: RaterTexts
+    settings: DecoderSettings
+    disagreement: Mapping[str, float] | None = None
+    """On which items people differ; for "informative" examples."""
+
+    def decoder(self, model: LanguageModel) -> LanguageModelDecoder:
+        """With this model; not fitted."""
+        decoder = LanguageModelDecoder(model, self.representation, self.words, self.texts, self.settings)
+        decoder.disagreement_ = self.disagreement
+        return decoder
+
+
+def disagreement(ratings: Ratings) -> dict[str, float]:
+    """How much people differ on each item, by its id (`representations.item_disagreement`)."""
+    return dict(zip(ratings.item_ids, item_disagreement(ratings).tolist(), strict=True))
 
 
 def _decoded(

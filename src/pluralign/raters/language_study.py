@@ -9,6 +9,7 @@ says what it was written from (`RaterTexts`), and `check_sources` refuses what h
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,17 +20,19 @@ import numpy.typing as npt
 import polars as pl
 
 from pluralign.errors import DataError, UsageError
-from pluralign.models import LanguageModel
+from pluralign.models import LanguageModel, ModelSettings
+from pluralign.progress import Tell
 from pluralign.raters.attributes import code_attributes
 from pluralign.raters.individual_asked import seen_rows
-from pluralign.raters.language_decoder import DecoderSettings, LanguageModelDecoder, rater_parts
+from pluralign.raters.language_decoder import DecoderSettings, Told, disagreement, rater_parts
 from pluralign.raters.representations import RaterTexts, RaterWords, Representation
 from pluralign.ratings import Ratings
 from pluralign.ratings.keyed import id_codes, keyed_words
 from pluralign.ratings.splits import split_fit_eval
 from pluralign.runs import Run
-from pluralign.scoring.job import run_part
+from pluralign.scoring.job import held_model, run_part
 from pluralign.scoring.totals import Totals
+from pluralign.scoring.units import ModelEngine, Unit, finish_elsewhere
 
 __all__ = ["LanguageAsked", "LanguagePlan", "LanguageStudy", "ask_language_model", "plan_language_study"]
 
@@ -64,6 +67,12 @@ class LanguageStudy:
     n_ratings_each: int = 16
     most_tokens: int | None = None
     words: RaterWords | None = None
+    settings: ModelSettings | None = None
+    """With which the model was opened, for an engine to open it alike."""
+    is_named: bool = False
+    """Whether the model was opened by its name, so that an engine may do so too."""
+    engine: ModelEngine | None = None
+    """Asks the model elsewhere."""
 
     def __post_init__(self) -> None:
         if self.n_raters < 2 or self.n_ratings_each < 1:
@@ -142,24 +151,35 @@ def ask_language_model(
 ) -> LanguageAsked:
     """Every question once, however often the run is started."""
     plan = plan_language_study(ratings, study, seed=seed)
-    split = split_fit_eval(ratings, seed=seed)
-    given = ratings.take(split.is_fit)
+    units, model = _units(ratings, study, plan, seed), study.model
+    with held_model(study.engine, model.name if study.is_named else model, model, study.settings) as at_work:
+        finish_elsewhere(run, units, model, engine=at_work, tell=tell and _without_note(tell))
     tables, totals, done = [], Totals(), 0
-    for name in plan.representations:
-        decoder = _decoder(study, name, ratings, given, seed)
-        for number, rows in enumerate(rater_parts(ratings, plan.rows)):
-
-            def asked(rows: IntArray = rows, decoder: LanguageModelDecoder = decoder, name: str = name) -> pl.DataFrame:
-                return _records(decoder, ratings.take(rows), given, name)
-
-            stem = hashlib.sha256(name.encode()).hexdigest()[:12]
-            table, took, _ = run_part(run, f"language-{stem}-{number:05d}", study.model, asked)
-            tables.append(table)
-            totals += took
-            done += len(rows)
-            if tell is not None:
-                tell(f"asking {study.model.name}", done, plan.n_questions)
+    for unit in units:
+        table, took, _ = run_part(run, unit.name, model, functools.partial(unit.compute, model))
+        tables.append(table)
+        totals += took
+        done += unit.n
+        if tell is not None:
+            tell(f"asking {model.name}", done, plan.n_questions)
     return LanguageAsked(model=study.model.name, records=pl.concat(tables), plan=plan, totals=totals)
+
+
+def _units(ratings: Ratings, study: LanguageStudy, plan: LanguagePlan, seed: int) -> list[Unit]:
+    """By representation, then by rater: what is known of one is the front of all questions."""
+    given = ratings.take(split_fit_eval(ratings, seed=seed).is_fit)
+    units = []
+    for name in plan.representations:
+        told = _told(study, name, given, seed)
+        stem = hashlib.sha256(name.encode()).hexdigest()[:12]
+        for number, rows in enumerate(rater_parts(ratings, plan.rows)):
+            work = functools.partial(_records, told, given, ratings.take(rows))
+            units.append(Unit(f"language-{stem}-{number:05d}", work, len(rows)))
+    return units
+
+
+def _without_note(tell: Progress) -> Tell:
+    return lambda what, done, total, note="": tell(what, done, total)
 
 
 def _usual(ratings: Ratings, study: LanguageStudy, seed: int) -> tuple[str, ...]:
@@ -177,22 +197,21 @@ def _usual(ratings: Ratings, study: LanguageStudy, seed: int) -> tuple[str, ...]
     return tuple(names)
 
 
-def _decoder(study: LanguageStudy, name: str, ratings: Ratings, given: Ratings, seed: int) -> LanguageModelDecoder:
+def _told(study: LanguageStudy, name: str, given: Ratings, seed: int) -> Told:
     """Not recalibrated here. On which items people differ is learned from given ratings, which nobody is judged on."""
     settings = DecoderSettings(recalibrate=False, most_tokens=study.most_tokens, seed=seed)
-    words = study.words or RaterWords.for_model(study.model.name, ratings.scale)
-    decoder = LanguageModelDecoder(study.model, name, words=words, texts=study.texts, settings=settings)
-    return decoder.fit(given) if "informative" in name else decoder
+    words = study.words or RaterWords.for_model(study.model.name, given.scale)
+    return Told(name, words, study.texts, settings, disagreement(given) if "informative" in name else None)
 
 
-def _records(decoder: LanguageModelDecoder, asked: Ratings, given: Ratings, name: str) -> pl.DataFrame:
-    decoded = decoder.decode(asked, given=given)
+def _records(told: Told, given: Ratings, asked: Ratings, model: LanguageModel) -> pl.DataFrame:
+    decoded = told.decoder(model).decode(asked, given=given)
     return pl.DataFrame(
         {
             "item_index": asked.item_index,
             "rater_index": asked.rater_index,
             "rating_index": asked.rating_index,
-            "representation": [name] * len(asked),
+            "representation": [told.representation] * len(asked),
             "probabilities": decoded.probabilities.tolist(),
             "outcome": decoded.outcomes,
             "n_shown": decoded.n_shown,

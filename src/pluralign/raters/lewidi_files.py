@@ -43,6 +43,7 @@ from pluralign.ratings.readers.files import Source, text_frame
 from pluralign.ratings.readers.lewidi import dataset_of
 from pluralign.ratings.readers.long import Long
 from pluralign.ratings.readers.meta import join_meta
+from pluralign.stores import Place
 
 __all__ = [
     "LABELS",
@@ -139,7 +140,7 @@ def _item_ids(
     return {key: f"{split or 'asked'}-{key}" if clashes or stands else key for key in texts}
 
 
-def write_submission(folder: Path, asked: LewidiAsked, predictions: pl.DataFrame, options: Sequence[str]) -> list[Path]:
+def write_submission(folder: Place, asked: LewidiAsked, predictions: pl.DataFrame, options: Sequence[str]) -> list[Place]:
     """The two files of a data set, from the table of predictions (`individual.Predicted.table`) over these options.
 
     Raises DataError for answers that the data set does not have.
@@ -153,7 +154,7 @@ def write_submission(folder: Path, asked: LewidiAsked, predictions: pl.DataFrame
         soft[key] = _soft(rows @ answers, asked.dataset)
         single[key] = _single(rows, answers, asked.dataset)
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written: list[Place] = []
     for name, lists in (("soft", soft), ("pe", single)):
         path = folder / f"{asked.dataset}_test_{name}.tsv"
         write_text_atomic(path, "".join(f"{key}\t{json.dumps(one)}\n" for key, one in lists.items()))

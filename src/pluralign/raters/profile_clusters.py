@@ -33,6 +33,7 @@ from pluralign.ratings.keyed import id_codes, keyed_words
 
 __all__ = [
     "FLOOR",
+    "Ahead",
     "Answered",
     "Ask",
     "CandidateAnswers",
@@ -110,6 +111,8 @@ class Answered(NamedTuple):
 
 Ask = Callable[[IntArray, IntArray], Answered]
 """Puts questions: positions of candidates, and rows of the item table, two arrays [questions]."""
+Ahead = Callable[[Sequence[tuple[IntArray, IntArray]]], None]
+"""Hears what `Ask` will be called with next, so that it can be worked on together."""
 
 
 def asking_model(
@@ -142,8 +145,8 @@ def asking_model(
 class CandidateAnswers:
     """p(rating | item, candidate) as far as it has been asked for; no question is asked twice."""
 
-    def __init__(self, ask: Ask, *, n_candidates: int, n_items: int, n_options: int) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, *, n_candidates: int, n_items: int, n_options: int, ahead: Ahead | None = None) -> None:
+        self._ask, self._ahead = ask, ahead
         self.probabilities: SingleArray = np.full((n_candidates, n_items, n_options), np.nan, dtype=np.float32)
         """[candidates, items, options]; NaN where nothing was asked, or nothing answered."""
         self.is_asked: BoolArray = np.zeros((n_candidates, n_items), dtype=np.bool_)
@@ -164,9 +167,16 @@ class CandidateAnswers:
         """Every one of these items about every one of these candidates, unless it is known. `tell` hears (done, of all)."""
         missing = [(c, items[~self.is_asked[c, items]]) for c in candidates.tolist()]
         n_all, n_done = sum(len(own) for _, own in missing), 0
-        for some in _together(missing):
-            candidate = np.concatenate([np.full(len(own), c, dtype=np.int64) for c, own in some])
-            item = np.concatenate([own for _, own in some])
+        asked = [
+            (
+                np.concatenate([np.full(len(own), c, dtype=np.int64) for c, own in some]),
+                np.concatenate([own for _, own in some]),
+            )
+            for some in _together(missing)
+        ]
+        if self._ahead is not None:
+            self._ahead(asked)
+        for candidate, item in asked:
             found = self._ask(candidate, item)
             self.probabilities[candidate, item] = found.probabilities
             self.is_asked[candidate, item] = True

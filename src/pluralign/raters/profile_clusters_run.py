@@ -18,12 +18,13 @@ Departure: the decoder is the model as it is, recalibrated, in place of one that
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,6 @@ from pluralign.raters.baselines import Marginal
 from pluralign.raters.individual_asked import seen_rows
 from pluralign.raters.profile_clusters import (
     Answered,
-    Ask,
     CandidateAnswers,
     Candidates,
     Told,
@@ -67,8 +67,9 @@ from pluralign.raters.representations import RaterWords
 from pluralign.ratings import Ratings
 from pluralign.ratings.splits import some_rows, split_fit_eval, split_raters
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import opened_model, run_part, settings_of_run
+from pluralign.scoring.job import held_model, opened_model, run_part, settings_of_run
 from pluralign.scoring.totals import Prices, Totals
+from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere
 
 __all__ = ["cluster_plan", "cluster_profiles"]
 
@@ -90,11 +91,13 @@ def cluster_profiles(
     model_settings: ModelSettings | None = None,
     cache: ResponseCache | None = None,
     prices: Prices | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> ProfileClusterings:
     """Clusters of the raters over these profiles, texts by rater id, in the run folder `out`; see the module.
 
-    `written_from` are the items whose ratings each rater's profile was written from: none of these recalibrates.
+    `written_from` are the items whose ratings each rater's profile was written from: none of these recalibrates. An `engine`
+    asks the model elsewhere, with the same records: the whole table at once, or with pruning each round of it.
 
     Raises DataError where no training rater has a profile, or fewer different ones are there than clusters are asked for.
     """
@@ -102,8 +105,9 @@ def cluster_profiles(
     opened = opened_model(model, model_settings, cache)
     words = words or RaterWords.for_model(opened.name, ratings.scale)
     config = _config(ratings, [profiles, written_from or {}], opened, words, settings, model_settings)
-    with Run.open(out, config) as run:
-        work = _Work(_parts(ratings, profiles, settings, written_from or {}), opened, words, settings, run, on_progress)
+    with Run.open(out, config) as run, held_model(engine, model, opened, model_settings) as at_work:
+        parts = _parts(ratings, profiles, settings, written_from or {})
+        work = _Work(parts, opened, words, settings, run, on_progress, at_work)
         found = replace(work.found(), prices=prices)
         run.write_results(found.to_dict())
     return found
@@ -186,27 +190,46 @@ def cluster_plan(ratings: Ratings, profiles: Mapping[str, str], settings: Cluste
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _ToldOf:
+    """What the model is told of candidates, and about which items."""
+
+    ratings: Ratings
+    candidates: Candidates
+    told: Told
+    words: RaterWords
+
+
 class _Steps:
-    """Questions to the model as steps of the run folder."""
+    """Questions to the model as steps of the run folder, in the order in which they are asked."""
 
-    def __init__(self, run: Run, model: LanguageModel) -> None:
-        self.run, self.model = run, model
+    def __init__(self, run: Run, model: LanguageModel, engine: Engine | None, about: _ToldOf, tell: Tell | None) -> None:
+        self.run, self.model, self.engine, self.about, self.tell = run, model, engine, about, tell
         self.totals = Totals()
+        self.n_parts = 0
 
-    def asking(self, told: Told, ask: Ask) -> Ask:
-        n_parts = 0
+    def ahead(self, asked: Sequence[tuple[IntArray, IntArray]]) -> None:
+        """Done by the engine, if there is one."""
+        units = [self._unit(self.n_parts + n, candidate, item) for n, (candidate, item) in enumerate(asked)]
+        finish_elsewhere(self.run, units, self.model, engine=self.engine, tell=self.tell)
 
-        def asked(candidate: IntArray, item: IntArray) -> Answered:
-            nonlocal n_parts
-            name = f"{told}-{n_parts:05d}"
-            n_parts += 1
-            table, totals, _ = run_part(self.run, name, self.model, lambda: _table(candidate, item, ask(candidate, item)))
-            self.totals += totals
-            if table["candidate"].to_list() != candidate.tolist() or table["item"].to_list() != item.tolist():
-                raise RunError(f"{self.run.folder}: step {name} holds other questions; remove the folder to start anew.")
-            return Answered(table["probabilities"].to_numpy().astype(np.float64), table["outcome"].to_list())
+    def ask(self, candidate: IntArray, item: IntArray) -> Answered:
+        unit = self._unit(self.n_parts, candidate, item)
+        self.n_parts += 1
+        table, totals, _ = run_part(self.run, unit.name, self.model, functools.partial(unit.compute, self.model))
+        self.totals += totals
+        if table["candidate"].to_list() != candidate.tolist() or table["item"].to_list() != item.tolist():
+            raise RunError(f"{self.run.folder}: step {unit.name} holds other questions; remove the folder to start anew.")
+        return Answered(table["probabilities"].to_numpy().astype(np.float64), table["outcome"].to_list())
 
-        return asked
+    def _unit(self, number: int, candidate: IntArray, item: IntArray) -> Unit:
+        work = functools.partial(_asked, self.about, candidate, item)
+        return Unit(f"{self.about.told}-{number:05d}", work, len(item))
+
+
+def _asked(about: _ToldOf, candidate: IntArray, item: IntArray, model: LanguageModel) -> pl.DataFrame:
+    ask = asking_model(model, about.ratings, about.candidates, told=about.told, words=about.words)
+    return _table(candidate, item, ask(candidate, item))
 
 
 def _table(candidate: IntArray, item: IntArray, found: Answered) -> pl.DataFrame:
@@ -226,24 +249,29 @@ class _Work:
         settings: ClusterSettings,
         run: Run,
         tell: Tell | None,
+        engine: Engine | None = None,
     ) -> None:
         self.model, self.words, self.settings, self.run, self.tell = model, words, settings, run, tell
+        self.engine = engine
         self.given, self.given_new, self.asked_new, self.calibrating, self.candidates = parts
         self.ratings = self.given
         self.unanswered = Marginal().fit(self.given).shares_
-        self.steps = _Steps(run, model)
+        self.steps: list[_Steps] = []
         self.answers = self._answers("profile", self.candidates)
         same = words.cluster == words.profile  # then both tell the same, and what is known need not be asked again
         self.of_clusters = self.answers if same else self._answers("cluster", self.candidates)
         self.of_nobody = self._answers("nothing", _NOTHING)
 
     def _answers(self, told: Told, candidates: Candidates) -> CandidateAnswers:
-        ask = asking_model(self.model, self.ratings, candidates, told=told, words=self.words)
+        about = _ToldOf(self.ratings, candidates, told, self.words)
+        steps = _Steps(self.run, self.model, self.engine, about, self.tell)
+        self.steps.append(steps)
         return CandidateAnswers(
-            self.steps.asking(told, ask),
+            steps.ask,
             n_candidates=len(candidates),
             n_items=self.ratings.n_items,
             n_options=self.ratings.n_options,
+            ahead=steps.ahead,
         )
 
     def found(self) -> ProfileClusterings:
@@ -277,7 +305,7 @@ class _Work:
             clusterings=tuple(clusterings),
             n_questions=sum(one.n_asked for one in asked),
             outcomes=dict(sum((one.outcomes for one in asked), Counter()).most_common()),
-            totals=self.steps.totals,
+            totals=sum((one.totals for one in self.steps), Totals()),
         )
 
     def _chosen(self, k: int, features: list[FloatArray] | None) -> Chosen:

@@ -7,8 +7,8 @@ file cannot be read, all its faults.
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ class Inspection:
         return [*made, *(f"note: {note}" for note in self.notes)]
 
 
-def inspect_ratings(path: str | Path, options: ReadOptions | None = None) -> Inspection:
+def inspect_ratings(path: str | os.PathLike[str], options: ReadOptions | None = None) -> Inspection:
     """What `read_ratings` makes of this path. A file that cannot be read gives its faults; only wrong usage raises."""
     options = options or ReadOptions()
     try:
@@ -108,7 +108,7 @@ def inspect_ratings(path: str | Path, options: ReadOptions | None = None) -> Ins
     return _of_ratings(str(path), kind, long, ratings)
 
 
-def _format(path: str | Path, options: ReadOptions) -> str | None:
+def _format(path: str | os.PathLike[str], options: ReadOptions) -> str | None:
     """The format of a file whose reader failed, when at least that can be told."""
     try:
         return options.format or detect_format(path, options)[0]

@@ -178,6 +178,8 @@ class Ratings:
 _IDS = ("item_id", "rater_id", "rating")
 _SHOWN = 3
 """How many examples a fault names."""
+_BLOCK = 250_000
+"""Rows that are looked through for new ones at a time, or as many as were found."""
 
 
 def _missing_values(table: pl.DataFrame) -> list[str]:
@@ -204,7 +206,7 @@ def _outside_scale(table: pl.DataFrame, scale: Scale) -> list[str]:
 
 def _one_row_each(table: pl.DataFrame, key: str, prefix: str, faults: list[str]) -> pl.DataFrame:
     columns = [c for c in table.columns if c.startswith(prefix) and c != key]
-    distinct = table.select(key, *columns).unique(maintain_order=False).drop_nulls(key)
+    distinct = _distinct(table.select(key, *columns)).drop_nulls(key)
     repeated = distinct.filter(pl.col(key).is_duplicated())
     for column in columns if repeated.height else []:
         differing = repeated.group_by(key).agg(pl.col(column).n_unique().alias("n")).filter(pl.col("n") > 1)
@@ -215,6 +217,16 @@ def _one_row_each(table: pl.DataFrame, key: str, prefix: str, faults: list[str])
                 f"A column that belongs to the single rating must not start with '{prefix}'."
             )
     return distinct.unique(key, keep="first", maintain_order=False).sort(key)
+
+
+def _distinct(rows: pl.DataFrame) -> pl.DataFrame:
+    """Each row once, in any order; block by block, since at once the texts of all rows would be copied to be compared."""
+    found, start = rows.clear(), 0
+    while start < rows.height:
+        size = max(_BLOCK, found.height)
+        found = pl.concat([found, rows.slice(start, size)]).unique(maintain_order=False)
+        start += size
+    return found
 
 
 def _coded(table: pl.DataFrame, item_ids: pl.Series, rater_ids: pl.Series, scale: Scale) -> pl.DataFrame:

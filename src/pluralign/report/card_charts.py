@@ -24,6 +24,7 @@ from pluralign.report.chart_data import span
 from pluralign.report.charts import Frame
 from pluralign.report.figures import SQUARE
 from pluralign.report.formatting import number, percent
+from pluralign.report.marks import line_mark, picture_root, tick_mark, width_share
 from pluralign.report.palette import ink_on, option_colours
 from pluralign.report.svg import inline_svg, specification
 
@@ -77,21 +78,21 @@ def range_picture(
 
     `label` is read aloud; `run` is the number of the colour.
     """
-    root = _root(34, label, "range")
-    _line(root, 0, 100, 17, "track")
+    root = picture_root(34, label, "range")
+    line_mark(root, 0, 100, 17, "track")
     for reference, name in ((floor, "floor"), (ceiling, "ceiling")):
         if reference is not None and _ends([reference.estimate]):
             _band(root, scale, reference.estimate, name)
-            _tick(root, scale.place(reference.estimate.value), (3, 31), name)
+            tick_mark(root, scale.place(reference.estimate.value), (3, 31), name)
     _dot(root, scale, estimate, run)
     return ET.tostring(root, encoding="unicode")
 
 
 def difference_picture(estimate: Estimate, *, scale: Scale, label: str, clear: bool) -> str:
     """A difference with its interval about the line of no difference; hollow where it is not told from it."""
-    root = _root(24, label, "range")
-    _line(root, 0, 100, 12, "track")
-    _tick(root, scale.place(0.0), (1, 23), "zero")
+    root = picture_root(24, label, "range")
+    line_mark(root, 0, 100, 12, "track")
+    tick_mark(root, scale.place(0.0), (1, 23), "zero")
     _dot(root, scale, estimate, 0 if clear else None, y=12)
     return ET.tostring(root, encoding="unicode")
 
@@ -104,7 +105,9 @@ def bars_picture(shares: Sequence[float | None], classes: Sequence[str]) -> str:
     for i, (share, name) in enumerate(zip(shares, classes, strict=True)):
         if share is not None and share > 0:
             y = str((_BAR + 2) * i)
-            ET.SubElement(root, "rect", {"class": name, "x": "0", "y": y, "width": _of(100 * share), "height": str(_BAR)})
+            ET.SubElement(
+                root, "rect", {"class": name, "x": "0", "y": y, "width": width_share(100 * share), "height": str(_BAR)}
+            )
     return ET.tostring(root, encoding="unicode")
 
 
@@ -116,9 +119,9 @@ def measure_picture(estimate: Estimate | None, top: float) -> str:
     scale = Scale(0.0, top)
     ET.SubElement(root, "rect", {"class": "track", "x": "0", "y": "2", "width": "100%", "height": "8"})
     ET.SubElement(
-        root, "rect", {"class": "run-0", "x": "0", "y": "2", "width": _of(scale.place(estimate.value)), "height": "8"}
+        root, "rect", {"class": "run-0", "x": "0", "y": "2", "width": width_share(scale.place(estimate.value)), "height": "8"}
     )
-    _line(root, scale.place(estimate.low), scale.place(estimate.high), 6, "whisker")
+    line_mark(root, scale.place(estimate.low), scale.place(estimate.high), 6, "whisker")
     return ET.tostring(root, encoding="unicode")
 
 
@@ -199,33 +202,17 @@ def _ends(estimates: Iterable[Estimate]) -> list[float]:
     return [v for e in drawable for v in (e.value, e.low, e.high)]
 
 
-def _root(height: int, label: str, css_class: str) -> ET.Element:
-    size = {"width": "100%", "height": str(height)}
-    return ET.Element("svg", {"class": css_class, "role": "img", "aria-label": label, **size})
-
-
-def _of(place: float) -> str:
-    return f"{round(place, 2):g}%"
-
-
-def _line(root: ET.Element, left: float, right: float, y: int, name: str) -> None:
-    ET.SubElement(root, "line", {"class": name, "x1": _of(left), "x2": _of(right), "y1": str(y), "y2": str(y)})
-
-
-def _tick(root: ET.Element, place: float, ends: tuple[int, int], name: str) -> None:
-    at = _of(place)
-    ET.SubElement(root, "line", {"class": name, "x1": at, "x2": at, "y1": str(ends[0]), "y2": str(ends[1])})
-
-
 def _band(root: ET.Element, scale: Scale, estimate: Estimate, name: str) -> None:
     left, right = sorted((scale.place(estimate.low), scale.place(estimate.high)))
-    size = {"y": "7", "height": "20", "width": _of(right - left)}
-    ET.SubElement(root, "rect", {"class": f"{name}-band", "x": _of(left), **size})
+    size = {"y": "7", "height": "20", "width": width_share(right - left)}
+    ET.SubElement(root, "rect", {"class": f"{name}-band", "x": width_share(left), **size})
 
 
 def _dot(root: ET.Element, scale: Scale, estimate: Estimate, run: int | None, y: int = 17) -> None:
     if not _ends([estimate]):
         return
     name = "hollow" if run is None else f"run-{run % 4}"
-    _line(root, scale.place(estimate.low), scale.place(estimate.high), y, f"interval {name}")
-    ET.SubElement(root, "circle", {"class": f"mark {name}", "cx": _of(scale.place(estimate.value)), "cy": str(y), "r": "6"})
+    line_mark(root, scale.place(estimate.low), scale.place(estimate.high), y, f"interval {name}")
+    ET.SubElement(
+        root, "circle", {"class": f"mark {name}", "cx": width_share(scale.place(estimate.value)), "cy": str(y), "r": "6"}
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 from collections import Counter
@@ -18,9 +19,9 @@ from pluralign.models.cache import ResponseCache
 from pluralign.models.queries import AskedAt
 from pluralign.progress import Tell
 from pluralign.runs import Run
-from pluralign.scoring.job import Asked, Questions, as_questions, opened_model, run_config, run_parts
+from pluralign.scoring.job import Asked, Questions, as_questions, held_model, opened_model, run_config, run_parts
 from pluralign.scoring.totals import Prices, Totals
-from pluralign.scoring.units import Engine
+from pluralign.scoring.units import ModelEngine
 
 __all__ = ["Samples", "questions_to_sample", "sample"]
 
@@ -75,27 +76,27 @@ def sample(
     cache: ResponseCache | None = None,
     limit: int | None = None,
     prices: Prices | None = None,
-    engine: Engine | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> Samples:
     """Draw outputs into the run folder `out`: records.parquet, a row a sample, and results.json.
 
-    `at` "next" draws what would come next, "last" what might have come in place of each episode's last output. Started again
-    with the same arguments it goes on where it stopped.
+    `at` "next" draws what would come next, "last" what might have come in place of each episode's last output. An `engine` asks
+    the model elsewhere, with the same records. Started again with the same arguments it goes on where it stopped.
     """
     drawing = sampling or SamplingSettings()
     questions = questions_to_sample(file, at=at, limit=limit)
     opened = opened_model(model, settings, cache)
     chosen = {name: value for name, value in dataclasses.asdict(drawing).items() if name != "seed"}
     config = run_config("sample", questions, opened, settings, {**chosen, "at": at, "limit": limit}, seed=drawing.seed)
-    with Run.open(out, config) as run:
+    with Run.open(out, config) as run, held_model(engine, model, opened, settings) as at_work:
         records, totals = run_parts(
             run,
             questions,
             opened,
-            lambda model, asked: _records(model, asked, drawing),
+            functools.partial(_records, drawing=drawing),
             requests_each=drawing.n,
-            engine=engine,
+            engine=at_work,
             tell=on_progress,
         )
         run.write_records(records)

@@ -8,9 +8,10 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 
@@ -22,12 +23,14 @@ from pluralign.models.queries import AskedAt, queries_of, scored_examples
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
 from pluralign.scoring.totals import Totals
-from pluralign.scoring.units import Engine, Unit, run_part, run_units
+from pluralign.scoring.units import AnyModel, Engine, ModelEngine, Unit, held, run_part, run_units
 
 __all__ = [
     "Asked",
     "Questions",
     "as_questions",
+    "held_model",
+    "opened_alike",
     "opened_model",
     "run_config",
     "run_part",
@@ -35,6 +38,8 @@ __all__ = [
     "settings_of_run",
     "whole_episodes",
 ]
+
+M = TypeVar("M", bound=AnyModel)
 
 PART_REQUESTS = 256
 PART_CHARACTERS = 200_000
@@ -122,6 +127,27 @@ def opened_model(model: str | LanguageModel, settings: ModelSettings | None, cac
     return model
 
 
+def held_model(
+    engine: ModelEngine | None, model: str | LanguageModel, opened: LanguageModel, settings: ModelSettings | None
+) -> AbstractContextManager[Engine | None]:
+    """`units.held` for a language model: the engine's processes open it as `opened_model` does, without a cache."""
+    name = model if isinstance(model, str) else model.name
+    opening = functools.partial(opened_alike, functools.partial(open_model, name), settings, opened.fingerprint())
+    return held(engine, model, opened, opening, settings)
+
+
+def opened_alike(opening: Callable[[ModelSettings], M], settings: ModelSettings | None, fingerprint: str) -> M:
+    """A model with this fingerprint, if it can be had: of precision "auto" is what was faster when it was opened there."""
+    settings = settings or ModelSettings()
+    model = opening(settings)
+    others: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
+    for dtype in others if settings.dtype == "auto" else ():
+        if model.fingerprint() == fingerprint or not model.name.startswith(("hf/", "embedded")):
+            break
+        model = opening(dataclasses.replace(settings, dtype=dtype))
+    return model
+
+
 def run_config(
     command: str,
     questions: Questions,
@@ -167,12 +193,18 @@ def run_parts(
     engine: Engine | None = None,
     tell: Tell | None = None,
 ) -> tuple[pl.DataFrame, Totals]:
-    """The records of all questions in their order, each part computed once however often the run is started."""
+    """The records of all questions in their order, each part computed once however often the run is started.
+
+    A part is consecutive questions, so that those behind one prompt stand together; where they are more than a part takes,
+    the parts are marked as beginning alike.
+    """
     asked, file = questions.asked, questions.file
-    units = [
-        Unit(f"part-{number:05d}", functools.partial(_part, compute, asked[start:stop], file), stop - start)
-        for number, (start, stop) in enumerate(_parts(asked, requests_each))
-    ]
+    units, begins = [], ""
+    for number, (start, stop) in enumerate(_parts(asked, requests_each)):
+        if not start or not _shares_text(asked[start - 1], asked[start]):
+            begins = str(start)
+        work = functools.partial(_part, compute, asked[start:stop], file)
+        units.append(Unit(f"part-{number:05d}", work, stop - start, begins))
     found = run_units(run, units, model, engine=engine, tell=tell)
     return pl.concat([one.table for one in found]), sum((one.totals for one in found), Totals())
 
@@ -212,6 +244,11 @@ def _parts(asked: Sequence[Asked], requests_each: int) -> list[tuple[int, int]]:
 
 def _n_shared(before: Sequence[str], texts: Sequence[str]) -> int:
     return next((n for n, (a, b) in enumerate(zip(before, texts, strict=False)) if a != b), min(len(before), len(texts)))
+
+
+def _shares_text(before: Asked, one: Asked) -> bool:
+    texts = _texts(one.request)
+    return any(texts[: _n_shared(_texts(before.request), texts)])
 
 
 def _texts(request: Query | Episode) -> list[str]:

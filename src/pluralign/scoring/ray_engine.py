@@ -1,22 +1,31 @@
 """Units on other processes and machines, by Ray (extra `ray`): a pool of actors that each hold the model.
 
-    --engine ray                    a local cluster, or the one that RAY_ADDRESS names
-    --engine ray://HOST:10001       a cluster that runs
+    --engine ray                    a cluster on this machine, or the one that RAY_ADDRESS names
+    --engine ray://HOST:10001       a cluster that runs, by Ray's client server
 
 Only the process that was started writes: an actor gives a unit's table back, which is kept at once. So a lost actor or node
 costs the units it had in hand, which others take over, and a killed driver costs those that were under way; nothing is lost or
-kept twice. A unit whose work itself fails is tried a few times and then put aside; all others are finished first.
+kept twice. A unit that fails is tried a few times, by another actor if there is one, and then put aside; all others are
+finished first. An actor has two units in hand at most, and what waits stays here, so nothing piles up anywhere.
 
-Ray pickles what it sends between the cluster's own processes; nothing that is read from a file is ever unpickled here. Actors
-hold the model as it is opened by its name, so a folder has to be there on every node.
+Versions of packages and the model's fingerprint are compared before an actor gets work, and it has as many threads as there
+are here, so that records are the same to the last digit, as far as the nodes' processors are of one kind. The model is opened
+here too, to be compared, and by its name in each actor, so a folder has to be there on every node. Actors have no cache of
+answers: it is a file of one machine; the run folder remembers what is finished.
+
+Ray pickles what it sends between the cluster's own processes; nothing that is read from a file is ever unpickled here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
+import importlib.util
 import logging
+import os
 import platform
-from collections import deque
+import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,49 +34,86 @@ import polars as pl
 
 from pluralign import __version__
 from pluralign.errors import MissingExtraError, RunError, UsageError
-from pluralign.models import LanguageModel
 from pluralign.runs import Run
+from pluralign.scoring.ray_pool import ATTEMPTS, Counts, Pool, Wanted
 from pluralign.scoring.totals import Totals
-from pluralign.scoring.units import Compute, Unit, keep_unit, measured_part
+from pluralign.scoring.units import AnyModel, Engine, Opening, Unit, measured_part
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = ["RayEngine", "opened_engine"]
 
-Opening = Callable[[], LanguageModel]
-
-ATTEMPTS = 3
-"""Of a unit whose work fails."""
-IN_HAND = 2
-"""Units an actor has: one that it works on and one that waits; more would only be lost together."""
-_COMPARED = ("python", "pluralign", "polars", "numpy")
+CONNECT_S = 10.0
+"""Until a cluster counts as not there."""
 
 
 @dataclass(kw_only=True)
 class RayEngine:
-    """`opening` makes the model in each actor."""
+    """See the module, and `units.ModelEngine`."""
 
-    opening: Opening
+    opening: Opening | None = None
+    """Makes the model in each actor, in place of the name of the model that is asked."""
     address: str | None = None
+    """HOST:PORT, or ray://HOST:PORT of the client server; else a cluster of this machine."""
     n_actors: int | None = None
     """Default: as many as the cluster has processors (or GPUs) for."""
-    cpus_each: float = 1.0
+    cpus_each: float | None = None
+    """Default: as many as this process has threads for a model, or fewer where otherwise not all actors would find room."""
     gpus_each: float = 0.0
     """May be a fraction, so that small models share a device."""
-    lost: int = field(default=0, init=False)
-    """Units that were started again since an actor was lost."""
+    counts: Counts = field(default_factory=Counts, init=False, compare=False)
+    """What happened."""
+
+    def __post_init__(self) -> None:
+        if self.n_actors is not None and self.n_actors < 1:
+            raise UsageError(f"--actors {self.n_actors}: it is a number of processes, at least 1.")
+        if (self.cpus_each or 0) < 0 or self.gpus_each < 0 or (self.gpus_each > 1 and self.gpus_each % 1):
+            raise UsageError(f"--gpus-each {self.gpus_each:g}: it is a part of a GPU, such as 0.25, or a whole number.")
+
+    def check(self) -> None:
+        """Raises MissingExtraError without Ray."""
+        if importlib.util.find_spec("ray") is None:
+            raise MissingExtraError("ray", extra="ray")
+
+    @property
+    def lost(self) -> int:
+        """Units that were started again since an actor was lost."""
+        return self.counts.n_lost
+
+    @contextlib.contextmanager
+    def holding(self, opening: Opening, fingerprint: str | None = None) -> Iterator[Engine]:
+        """See `units.ModelEngine`; connects when there is something to do."""
+        with contextlib.ExitStack() as stack:
+            yield _AtWork(self, opening, fingerprint, stack)
+
+    def finish(self, run: Run, units: Sequence[Unit], on_unit: Callable[[Unit, Totals], None]) -> None:
+        """See `units.Engine`; the actors are there for these units only."""
+        if self.opening is None:
+            raise UsageError("this engine has no opening of a model: give it one, or use `units.held`.")
+        with self.holding(self.opening) as at_work:
+            at_work.finish(run, units, on_unit)
+
+
+class _AtWork:
+    """An engine whose actors stay until it is left."""
+
+    def __init__(self, engine: RayEngine, opening: Opening, fingerprint: str | None, stack: contextlib.ExitStack) -> None:
+        self.engine, self.stack = engine, stack
+        self.wanted = Wanted(
+            opening, _versions(), fingerprint, engine.n_actors, engine.cpus_each, engine.gpus_each, threads=_threads()
+        )
+        self.pool: Pool | None = None
 
     def finish(self, run: Run, units: Sequence[Unit], on_unit: Callable[[Unit, Totals], None]) -> None:
         """See `units.Engine`."""
         if not units:
             return
-        with self._connected() as ray:
-            pool = _Pool(ray, self)
-            try:
-                faults = pool.work(run, units, on_unit)
-            finally:
-                pool.close()
+        if self.pool is None:
+            ray = self.stack.enter_context(_connected(self.engine.address))
+            self.pool = Pool(ray, _ModelActor, self.wanted, self.engine.counts)
+            self.stack.callback(self.pool.close)
+        faults = self.pool.work(run, units, on_unit)
         if faults:
             shown = "; ".join(f"{name}: {said}" for name, said in list(faults.items())[:3])
             raise RunError(
@@ -75,146 +121,101 @@ class RayEngine:
                 f"finished and kept; the same command tries those again. {shown}"
             )
 
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[ModuleType]:
-        try:
-            import ray
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(str(error.name), extra="ray") from error
-        was_up = ray.is_initialized()
-        if not was_up:
-            try:
-                ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                raise RunError(f"--engine ray: no cluster answers at {self.address or 'this machine'}: {error}") from error
-        try:
-            yield ray
-        finally:
-            if not was_up:
-                ray.shutdown()
-
 
 class _ModelActor:
-    """Holds a model in a process of its own."""
+    """Holds a model in a process of its own. What fails comes back as text: not every error can be sent."""
 
-    def __init__(self, opening: Opening) -> None:
-        self.model = opening()
+    model: AnyModel
 
-    def about(self) -> dict[str, str]:
-        """What has to be the same everywhere."""
-        return {**_versions(), "model": self.model.fingerprint()}
+    def about(self) -> tuple[str, dict[str, str]]:
+        """Its machine, and what has to be the same on all of them."""
+        return platform.node(), _versions()
 
-    def work(self, compute: Compute) -> tuple[pl.DataFrame, Totals]:
-        return measured_part(self.model, lambda: compute(self.model))
+    def open(self, opening: Opening) -> tuple[str, str]:
+        """The model's fingerprint, and what went wrong."""
+        try:
+            self.model = opening()
+            return self.model.fingerprint(), ""
+        except Exception as error:
+            return "", _said(error)
+
+    def work(self, function: Callable[..., pl.DataFrame], *args: Any) -> tuple[pl.DataFrame, Totals] | str:
+        try:
+            return measured_part(self.model, lambda: function(*args, self.model))
+        except Exception as error:
+            return _said(error)
 
 
-class _Pool:
-    """Actors, the units they have in hand, and those that wait."""
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
 
-    def __init__(self, ray: Any, engine: RayEngine) -> None:
-        self.ray, self.engine = ray, engine
-        self.remote = ray.remote(num_cpus=engine.cpus_each, num_gpus=engine.gpus_each, max_restarts=0)(_ModelActor)
-        self.n = engine.n_actors or self._room()
-        self.actors: dict[int, Any] = {}
-        self.pending: dict[Any, tuple[int, Unit]] = {}
-        self.next_number = 0
 
-    def work(self, run: Run, units: Sequence[Unit], on_unit: Callable[[Unit, Totals], None]) -> dict[str, str]:
-        """What was put aside, and why."""
-        waiting, failed, faults = deque(units), dict.fromkeys((unit.name for unit in units), 0), {}
-        for _ in range(min(self.n, len(units))):
-            self._hire()
-        self._check_versions()
-        while waiting or self.pending:
-            self._hand_out(waiting)
-            ready, _ = self.ray.wait(list(self.pending), num_returns=1)
-            for one in ready:
-                if one not in self.pending:
-                    continue
-                number, unit = self.pending.pop(one)
-                try:
-                    table, took = self.ray.get(one)
-                except self.ray.exceptions.RayActorError:
-                    self._replace(number, waiting, unit)
-                except self.ray.exceptions.RayTaskError as error:
-                    failed[unit.name] += 1
-                    if failed[unit.name] < ATTEMPTS:
-                        waiting.append(unit)
-                    else:
-                        faults[unit.name] = _last_line(error)
-                else:
-                    keep_unit(run, unit.name, table, took)
-                    on_unit(unit, took)
-        return faults
-
-    def close(self) -> None:
-        for actor in self.actors.values():
-            with contextlib.suppress(Exception):  # it may be gone, or the cluster with it
-                self.ray.kill(actor)
-
-    def _room(self) -> int:
-        have = self.ray.cluster_resources()
-        kind, each = ("GPU", self.engine.gpus_each) if self.engine.gpus_each else ("CPU", self.engine.cpus_each)
-        return max(1, int(have.get(kind, 1) // each))
-
-    def _hire(self) -> None:
-        self.actors[self.next_number] = self.remote.remote(self.engine.opening)
-        self.next_number += 1
-
-    def _hand_out(self, waiting: deque[Unit]) -> None:
-        """The actor with the fewest units gets the next ones."""
-        load = dict.fromkeys(self.actors, 0)
-        for number, _ in self.pending.values():
-            load[number] += 1
-        while waiting and (number := min(load, key=lambda one: load[one])) is not None and load[number] < IN_HAND:
-            unit = waiting.popleft()
-            self.pending[self.actors[number].work.remote(unit.compute)] = (number, unit)
-            load[number] += 1
-
-    def _replace(self, number: int, waiting: deque[Unit], unit: Unit) -> None:
-        """A lost actor's units go back to the front of the queue, and another one is hired."""
-        lost = [unit, *(other for n, other in self.pending.values() if n == number)]
-        self.pending = {one: pair for one, pair in self.pending.items() if pair[0] != number}
-        waiting.extendleft(reversed(lost))
-        self.engine.lost += len(lost)
-        if self.actors.pop(number, None) is not None:
-            self._hire()
-
-    def _check_versions(self) -> None:
-        here = _versions()
-        for number, actor in list(self.actors.items()):
-            try:
-                there = self.ray.get(actor.about.remote())
-            except self.ray.exceptions.RayActorError as error:
-                raise RunError(f"--engine ray: actor {number + 1} could not open the model: {_last_line(error)}") from error
-            other = [f"{name} {there[name]} (here {here[name]})" for name in _COMPARED if there[name] != here[name]]
-            if other:
-                raise RunError(
-                    f"--engine ray: a node has other packages than this machine: {', '.join(other)}; install the same."
-                )
+def _threads() -> int | None:
+    """Of a local model here; None where none is open. Sums come out differently in the last digit with another number."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else int(torch.get_num_threads())
 
 
 def _versions() -> dict[str, str]:
-    import numpy as np
-
-    return {
-        "python": platform.python_version(),
-        "pluralign": __version__,
-        "polars": pl.__version__,
-        "numpy": np.__version__,
-    }
+    """Of what may change a number, or how it is sent; empty where it is not installed."""
+    found = {"python": platform.python_version(), "pluralign": __version__, "polars": pl.__version__}
+    for name in ("numpy", "torch", "transformers"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+@contextlib.contextmanager
+def _connected(address: str | None) -> Iterator[ModuleType]:
+    """Ray, at this cluster; as it is if it is connected already."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), extra="ray") from error
+    if ray.is_initialized():
+        yield ray
+        return
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_answers(where)
+    dashboard = False if where == "local" else None
+    try:
+        ray.init(address=where, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise RunError(f"--engine ray: the cluster at {where} cannot be used: {error}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(where: str) -> None:
+    """Ray itself tries for a minute, and some of its versions then end the process."""
+    host, _, port = where.removeprefix("ray://").rpartition(":")
+    if not host:
+        return
+    if where.startswith("ray://") and importlib.util.find_spec("grpc") is None:
+        raise MissingExtraError("grpcio", extra="ray")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise RunError(
+            f"--engine ray: no cluster answers at {where}: {error}. Start one with `ray start --head` (its client server "
+            "listens on port 10001), or write --engine ray for this machine alone."
+        ) from error
 
 
 def opened_engine(
-    name: str | None, opening: Opening, *, n_actors: int | None = None, gpus_each: float = 0.0
+    name: str | None, opening: Opening | None = None, *, n_actors: int | None = None, gpus_each: float = 0.0
 ) -> RayEngine | None:
-    """The engine of this name; None for none. Raises UsageError for an unknown one."""
+    """The engine of this name; None for none. Raises UsageError for an unknown one.
+
+    >>> opened_engine("ray", n_actors=2).n_actors
+    2
+    """
     if name is None or name == "local":
+        if n_actors is not None or gpus_each:
+            raise UsageError("--actors and --gpus-each are of --engine ray; without it there is one process.")
         return None
     if name != "ray" and not name.startswith("ray://"):
         raise UsageError(f"--engine {name!r}: write local, ray, or ray://HOST:PORT.")

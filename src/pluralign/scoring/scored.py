@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,10 +20,19 @@ from pluralign.models.cache import ResponseCache
 from pluralign.models.queries import AskedAt
 from pluralign.progress import Tell
 from pluralign.runs import Run
-from pluralign.scoring.job import Asked, Questions, as_questions, opened_model, run_config, run_parts, whole_episodes
+from pluralign.scoring.job import (
+    Asked,
+    Questions,
+    as_questions,
+    held_model,
+    opened_model,
+    run_config,
+    run_parts,
+    whole_episodes,
+)
 from pluralign.scoring.losses import LossRow, LossTable, loss_rows
 from pluralign.scoring.totals import Prices, Totals
-from pluralign.scoring.units import Engine
+from pluralign.scoring.units import ModelEngine
 
 __all__ = ["Ask", "Scores", "questions_to_score", "score"]
 
@@ -101,7 +111,7 @@ def score(
     limit: int | None = None,
     prices: Prices | None = None,
     seed: int = 0,
-    engine: Engine | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> Scores:
     """Score a file of episodes into the run folder `out`: records.parquet and results.json.
@@ -114,12 +124,9 @@ def score(
     questions, at = questions_to_score(file, ask=ask, at=at, limit=limit)
     opened = opened_model(model, settings, cache)
     config = run_config("score", questions, opened, settings, {"ask": ask, "at": at, "limit": limit}, seed=seed)
-
-    def compute(model: LanguageModel, asked: Sequence[Asked]) -> pl.DataFrame:
-        return _output_records(model, asked, at) if ask == "outputs" else _option_records(model, asked)
-
-    with Run.open(out, config) as run:
-        records, totals = run_parts(run, questions, opened, compute, engine=engine, tell=on_progress)
+    compute = functools.partial(_output_records, at=at) if ask == "outputs" else _option_records
+    with Run.open(out, config) as run, held_model(engine, model, opened, settings) as at_work:
+        records, totals = run_parts(run, questions, opened, compute, engine=at_work, tell=on_progress)
         run.write_records(records)
         found = _scores(records, questions, opened.name, ask, at, totals, prices, seed)
         run.write_results(found.to_dict())

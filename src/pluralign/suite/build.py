@@ -23,6 +23,7 @@ from typing import Any
 from pluralign.errors import RunError, UsageError
 from pluralign.files import UNFINISHED, hash_file, read_json, write_json_atomic
 from pluralign.runs import Run, RunConfig
+from pluralign.stores import folder_here
 from pluralign.suite.card import Source
 from pluralign.suite.mixture import Amount, Mixture, mix
 from pluralign.suite.parts import Part, write_parts
@@ -105,7 +106,7 @@ def build(
     before anything is drawn where that can be seen; RunError for a folder that holds something else, or a full disk.
     """
     asked = _asked(tasks, seed, data_dir, mixture, measure, keep_overlap=keep_overlap)
-    with Run.open(out, asked.config()) as run, contextlib.ExitStack() as after:
+    with Run.open(folder_here(out, "suite build"), asked.config()) as run, contextlib.ExitStack() as after:
         after.callback(forget_data)
         shards = asked.shards()
         plan = None
@@ -115,7 +116,7 @@ def build(
                 show_plan(plan)
         _tidy(run, [shard.task for shard in shards])
         open_shards = [shard for shard in shards if not _is_finished(run, shard)]
-        write = _Write(run.folder, asked.measure, {name: amount.below for name, amount in (plan or {}).items()})
+        write = _Write(run.folder_here, asked.measure, {name: amount.below for name, amount in (plan or {}).items()})
         for done, (shard, parts) in enumerate(work_on(open_shards, write, n_processes), len(shards) - len(open_shards) + 1):
             run.step(shard.step, functools.partial(list, parts))
             if tell is not None:

@@ -47,7 +47,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 Change = Literal["enters", "leaves", "flips", "stays", "unknown"]
 CHANGES: tuple[Change, ...] = ("enters", "leaves", "flips", "stays", "unknown")
-_COLOURS = {"Supports": "#1a7f5a", "Opposes": "#b3422f", "Either": "#5b6472"}
+_COLOURS = {"Supports": "#0060a0", "Opposes": "#c04f00", "Either": "#59626b"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,6 +124,8 @@ def contrast(
 
 def judged_pairs(model: ValuesModel, asked: Sequence[Pair]) -> FloatArray:
     """Relevance, then valence over `VALENCES` [asked, 4]; NaN where there was no answer. Equal questions are asked once."""
+    if not asked:
+        return np.empty((0, 4))
     different = list(dict.fromkeys(asked))
     place = {one: n for n, one in enumerate(different)}
     answers = np.concatenate([model.relevance(different).values[:, None], model.valence(different).values], axis=1)

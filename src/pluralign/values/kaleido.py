@@ -168,7 +168,7 @@ def open_values_model(
 ) -> ValuesModel:
     """The model of this name: an encoder-decoder where the configuration of hf/FOLDER_OR_ID says so, else any other.
 
-    `cache` is for models that are asked by episodes. Raises what `models.open_model` raises, and UsageError for a way of
+    With `cache` answers are looked up and kept. Raises what `models.open_model` raises, and UsageError for a way of
     decoding that the model does not have.
     """
     from pluralign.models.opening import ModelSettings, open_model
@@ -178,7 +178,12 @@ def open_values_model(
     if kind == "hf" and rest and _is_encoder_decoder(rest, settings):
         from pluralign.values.encoder_decoder import EncoderDecoderKaleido
 
-        return EncoderDecoderKaleido.open(rest, settings, decoding=decoding)
+        opened = EncoderDecoderKaleido.open(rest, settings, decoding=decoding)
+        if cache is None:
+            return opened
+        from pluralign.values.remembering import RememberingKaleido
+
+        return RememberingKaleido(opened, cache, by_seed=decoding.way == "samples")
     from pluralign.values.episodes import EpisodeKaleido
 
     return EpisodeKaleido(open_model(name, settings, cache=cache), decoding=decoding)

@@ -17,10 +17,11 @@ Source: Sorensen et al. 2024, Value Kaleidoscope (arXiv 2309.00779): 218,000 con
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,11 +31,14 @@ import polars as pl
 from pluralign.episodes import write_episodes
 from pluralign.errors import DataError, UsageError
 from pluralign.estimates import Estimate, estimate_ratio
+from pluralign.models.cache import ResponseCache
+from pluralign.models.opening import ModelSettings
 from pluralign.models.protocol import LanguageModel, SamplingSettings
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import run_part
-from pluralign.scoring.totals import Totals, rate
+from pluralign.scoring.job import held_model, opened_model
+from pluralign.scoring.totals import Totals
+from pluralign.scoring.units import ModelEngine, Unit, run_units
 from pluralign.values.considerations import VALENCES, Consideration
 from pluralign.values.dedup import rouge_keep
 from pluralign.values.episodes import EpisodeKaleido
@@ -145,23 +149,30 @@ class PrismMade:
 
 def make_prism(
     situations: Sequence[str],
-    model: LanguageModel,
+    model: str | LanguageModel,
     out: str | os.PathLike[str],
     *,
     settings: PrismSettings | None = None,
+    model_settings: ModelSettings | None = None,
+    cache: ResponseCache | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> PrismMade:
     """Data for these situations (equal ones once) into the run folder `out`; started again it goes on where it stopped.
 
-    Raises DataError for no situation, or where no reply at all could be read.
+    `model_settings` and `cache` are for a model that is opened by its name. An `engine` asks the model elsewhere, with the same
+    records. Raises DataError for no situation, or where no reply at all could be read.
     """
     settings = settings or PrismSettings()
     asked = list(dict.fromkeys(checked_situations(list(situations))))
-    way = settings.way_of(model)
+    opened = opened_model(model, model_settings, cache)
+    way = settings.way_of(opened)
     if way == "pieces":
-        EpisodeKaleido(model).check(asked)
-    with Run.open(out, _config(asked, model, settings, way)) as run:
-        records, totals = _records(run, asked, model, settings, way, on_progress)
+        EpisodeKaleido(opened).check(asked)
+    config = _config(asked, opened, settings, way)
+    with Run.open(out, config) as run, held_model(engine, model, opened, model_settings) as at_work:
+        found = run_units(run, _units(asked, settings, way), opened, engine=at_work, tell=on_progress)
+        records = pl.concat([one.table for one in found])
         run.write_records(records)
         table, n_dropped = deduplicated(_table_of(records), threshold=settings.dedup_threshold)
         splits = splits_of(asked, seed=settings.seed, shares=settings.shares)
@@ -170,7 +181,7 @@ def make_prism(
         run.write_table("relevance.parquet", relevance)
         run.write_table("splits.parquet", pl.DataFrame({"situation": list(splits), "split": list(splits.values())}))
         made = PrismMade(
-            model=model.name,
+            model=opened.name,
             way=way,
             n_situations=len(asked),
             n_without=len(set(asked) - set(table["situation"].to_list())),
@@ -182,7 +193,7 @@ def make_prism(
             relevance=relevance,
             splits=splits,
             n_episodes=_write_episodes(run, table, relevance, splits, settings),
-            totals=totals,
+            totals=sum((one.totals for one in found), Totals()),
         )
         run.write_text("quality.csv", quality_csv(table, n=settings.n_quality, seed=settings.seed))
         run.write_results(made.to_dict())
@@ -204,25 +215,22 @@ def deduplicated(table: pl.DataFrame, *, threshold: float) -> tuple[pl.DataFrame
     return table[sorted(kept)], table.height - len(kept)
 
 
-def _records(
-    run: Run, asked: Sequence[str], model: LanguageModel, settings: PrismSettings, way: str, tell: Tell | None
-) -> tuple[pl.DataFrame, Totals]:
-    tables, totals = [], Totals()
+def _units(asked: Sequence[str], settings: PrismSettings, way: str) -> list[Unit]:
     ask = _by_prompt if way == "prompt" else _in_pieces
-    for number, start in enumerate(range(0, len(asked), PART_SITUATIONS)):
-        part = asked[start : start + PART_SITUATIONS]
-        if tell is not None:
-            tell(f"asking {model.name}", start, len(asked), rate(totals))
+    parts = [asked[start : start + PART_SITUATIONS] for start in range(0, len(asked), PART_SITUATIONS)]
+    return [
+        Unit(f"part-{number:05d}", functools.partial(_part, ask, settings, part), len(part))
+        for number, part in enumerate(parts)
+    ]
 
-        def work(part: Sequence[str] = part) -> pl.DataFrame:
-            return pl.DataFrame(ask(part, model, settings), schema=_SCHEMA)
 
-        table, took, _ = run_part(run, f"part-{number:05d}", model, work)
-        tables.append(table)
-        totals += took
-    if tell is not None:
-        tell(f"asking {model.name}", len(asked), len(asked), rate(totals))
-    return pl.concat(tables), totals
+def _part(
+    ask: Callable[[Sequence[str], LanguageModel, PrismSettings], list[dict[str, Any]]],
+    settings: PrismSettings,
+    situations: Sequence[str],
+    model: LanguageModel,
+) -> pl.DataFrame:
+    return pl.DataFrame(ask(situations, model, settings), schema=_SCHEMA)
 
 
 def _by_prompt(situations: Sequence[str], model: LanguageModel, settings: PrismSettings) -> list[dict[str, Any]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
 from pluralign.errors import DataError, UsageError
+from pluralign.stores import Place, on_disk, place
 from pluralign.values.considerations import one_line
 
-__all__ = ["COLUMNS", "checked_situations", "read_situation_file"]
+__all__ = ["COLUMNS", "checked_situations", "read_situation_file", "read_table"]
 
 COLUMNS = ("situation", "action", "text")
 """Names that the column of situations may have, the first that is there counts."""
@@ -21,16 +23,16 @@ def read_situation_file(file: str | os.PathLike[str], *, column: str | None = No
 
     Raises DataError for a file that cannot be read, without the column, or with rows that have no text.
     """
-    path = Path(file)
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: it is a number of situations, at least 1.")
+    path = place(file)
     if path.suffix == ".txt":
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:
-            raise DataError(str(path), f"cannot be read as text: {error}") from error
+            raise DataError(str(path), f"cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
         return checked_situations([line for line in lines if line.strip()][:limit], where=str(path))
-    texts = _column(path, _table(path), column)[:limit]
+    texts = _column(path, read_table(path, or_else=".txt, "), column)[:limit]
     return checked_situations(["" if text is None else str(text) for text in texts], where=str(path))
 
 
@@ -50,18 +52,27 @@ def checked_situations(situations: list[str], *, where: str = "situations") -> l
     return lines
 
 
-def _table(path: Path) -> pl.DataFrame:
-    readers = {".csv": lambda: pl.read_csv(path, infer_schema=False), ".jsonl": lambda: pl.read_ndjson(path)}
-    readers[".parquet"] = lambda: pl.read_parquet(path)
+def read_table(file: str | os.PathLike[str], *, or_else: str = "") -> pl.DataFrame:
+    """A .csv (all columns as text), .jsonl or .parquet file. Raises DataError where it cannot be read.
+
+    `or_else` names other endings that the caller takes, for the message: ".txt, ".
+    """
+    path = place(file)
+    readers: dict[str, Callable[[Path], pl.DataFrame]] = {
+        ".csv": lambda file: pl.read_csv(file, infer_schema=False),
+        ".jsonl": pl.read_ndjson,
+        ".parquet": pl.read_parquet,
+    }
     if path.suffix not in readers:
-        raise DataError(str(path), "the name must end in .txt, .csv, .jsonl or .parquet.")
+        raise DataError(str(path), f"the name must end in {or_else}.csv, .jsonl or .parquet.")
     try:
-        return readers[path.suffix]()
+        return readers[path.suffix](on_disk(path))
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError(str(path), f"cannot be read as {path.suffix.removeprefix('.')}: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise DataError(str(path), f"cannot be read as {path.suffix.removeprefix('.')}: {why}") from error
 
 
-def _column(path: Path, table: pl.DataFrame, column: str | None) -> list[object]:
+def _column(path: Place, table: pl.DataFrame, column: str | None) -> list[object]:
     names = COLUMNS if column is None else (column,)
     found = next((name for name in names if name in table.columns), None)
     if found is None:

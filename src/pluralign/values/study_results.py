@@ -32,6 +32,7 @@ from pluralign.ratings import Ratings
 from pluralign.ratings.readers import ReadOptions, read_ratings
 from pluralign.ratings.table import Note
 from pluralign.streams import stream
+from pluralign.values.notice import notice
 from pluralign.values.study import QUESTIONS, STUDY_FILE, STUDY_VERSION, StudyKind
 
 __all__ = ["GroupRow", "SmallGroup", "StudyFindings", "StudyResults", "read_study", "study_findings"]
@@ -89,12 +90,18 @@ class StudyFindings:
     """What the answers say, and what they cannot say."""
 
     model: str
+    notice: str
+    """What the lists are that people judged."""
     relevant_share: Estimate
     """Of answers about a consideration, those other than "no"."""
     missing_share: Estimate
     """Of answers about a situation, those that something is missing."""
     agreement: Mapping[str, Estimate]
     """Krippendorff's alpha of each question, items resampled."""
+    n_answers: Mapping[str, int]
+    """Of each question."""
+    n_items: Mapping[str, int]
+    """Of the study, by kind of item."""
     groups: tuple[GroupRow, ...]
     too_small: tuple[SmallGroup, ...]
     fewest: int
@@ -105,6 +112,9 @@ class StudyFindings:
         """JSON-ready."""
         return {
             "model": self.model,
+            "notice": self.notice,
+            "n_answers": dict(self.n_answers),
+            "n_items": dict(self.n_items),
             "relevant_share": self.relevant_share.to_dict(),
             "missing_share": self.missing_share.to_dict(),
             "agreement": {name: one.to_dict() for name, one in self.agreement.items()},
@@ -142,7 +152,7 @@ def read_study(
         if question.answers
     }
     if not any(found.values()):
-        raise DataError(str(folder), "nobody has answered yet; give the answers' files with considerations= and situations=.")
+        raise DataError(str(folder), "nobody has answered yet; give the answers' files as `considerations` and `situations`.")
     kinds = [str(item["kind"]) for item in known.values()]
     return StudyResults(
         model=str(manifest["model"]),
@@ -177,6 +187,9 @@ def study_findings(results: StudyResults, *, fewest: int = FEWEST, seed: int = 0
     rows = [replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True)]
     return StudyFindings(
         model=results.model,
+        notice=notice(results.model),
+        n_answers={name: 0 if one is None else len(one.rating_index) for name, one in _by_question(results).items()},
+        n_items=dict(results.n_items),
         relevant_share=whole["relevant_share"],
         missing_share=whole["missing_share"],
         agreement=_agreement(results, seed),
@@ -300,7 +313,7 @@ def _difference(groups: FloatArray, sums: FloatArray, counts: FloatArray) -> Flo
 
 def _agreement(results: StudyResults, seed: int) -> dict[str, Estimate]:
     found = {}
-    for name, ratings in (("relevance", results.relevance), ("valence", results.valence), ("missing", results.missing)):
+    for name, ratings in _by_question(results).items():
         if ratings is None:
             found[name] = undefined("not asked, or not answered", unit="item", seed=seed)
             continue
@@ -313,6 +326,10 @@ def _agreement(results: StudyResults, seed: int) -> dict[str, Estimate]:
             seed=seed,
         )
     return found
+
+
+def _by_question(results: StudyResults) -> dict[str, Ratings | None]:
+    return {"relevance": results.relevance, "valence": results.valence, "missing": results.missing}
 
 
 def _limits(

@@ -21,19 +21,19 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pluralign.errors import UsageError
-from pluralign.files import atomic_write
 from pluralign.models.cache import ResponseCache
 from pluralign.models.opening import ModelSettings
+from pluralign.models.protocol import Usage
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import run_part, settings_of_run
+from pluralign.scoring.job import opened_alike, run_part, settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
+from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere, held
 from pluralign.values.embedding import Embed, open_embedding
 from pluralign.values.kaleido import Decoding, ValuesModel, open_values_model
 from pluralign.values.notice import notice
@@ -134,24 +134,31 @@ def surface(
     model_settings: ModelSettings | None = None,
     cache: ResponseCache | None = None,
     prices: Prices | None = None,
+    engine: ModelEngine | None = None,
     on_progress: Tell | None = None,
 ) -> Surfaced:
     """What the model sees in each situation; with `out`, in a run folder.
 
-    `decoding`, `model_settings` and `cache` are for a model that is opened by its name. Raises DataError for situations
-    without text and for those that the model cannot know, all of them at once; else what the model raises.
+    `decoding`, `model_settings` and `cache` are for a model that is opened by its name. An `engine` asks the model elsewhere,
+    with the same records, and needs a run folder. Raises DataError for situations without text and for those that the model
+    cannot know, all of them at once; else what the model raises.
     """
+    if engine is not None and out is None:
+        raise UsageError("--engine keeps what is finished in a run folder, and there is none: pass --out.")
     texts = checked_situations(list(situations))
     opened = opened_values_model(model, model_settings, cache, decoding=decoding)
     opened.check(texts)
     setup = set_up(settings or SystemSettings(), opened)
-    embed = open_embedding(setup.embedding, opened)
-    work = _Work(texts, opened, setup, embed, on_progress)
+    work = _Work(texts, _System(opened, open_embedding(setup.embedding, opened)), setup, on_progress)
     if out is None:
         tables, counts, totals = work.in_memory()
     else:
-        with Run.open(out, _config(texts, opened, setup, model_settings)) as run:
-            tables, counts, totals = work.in_folder(run)
+        opening = functools.partial(
+            _opened_system, opened.name, model_settings, decoding, setup.embedding, opened.fingerprint()
+        )
+        config = _config(texts, opened, setup, model_settings)
+        with Run.open(out, config) as run, held(engine, model, opened, opening, model_settings) as at_work:
+            tables, counts, totals = work.in_folder(run, at_work)
             found = _surfaced(opened, setup, tables, counts, totals, prices)
             run.write_results(found.to_dict())
         return found
@@ -178,17 +185,47 @@ _Tables = tuple[pl.LazyFrame, pl.LazyFrame]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _System:
+    """A model, and vectors beside it."""
+
+    model: ValuesModel
+    embed: Embed | None
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def usage(self) -> Usage:
+        return self.model.usage
+
+    def fingerprint(self) -> str:
+        return self.model.fingerprint()
+
+
+def _opened_system(
+    name: str, settings: ModelSettings | None, decoding: Decoding | None, embedding: str, fingerprint: str
+) -> _System:
+    model = opened_alike(functools.partial(open_values_model, name, decoding=decoding), settings, fingerprint)
+    return _System(model, open_embedding(embedding, model))
+
+
+def _part(setup: Setup, texts: Sequence[str], first: int, system: _System) -> pl.DataFrame:
+    return surfaced_part(texts, first, system.model, setup, system.embed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Work:
     """The situations, part by part."""
 
     texts: Sequence[str]
-    model: ValuesModel
+    model: _System
     setup: Setup
-    embed: Embed | None
     tell: Tell | None
 
-    def part(self, first: int) -> pl.DataFrame:
-        return surfaced_part(self.texts[first : first + PART_SITUATIONS], first, self.model, self.setup, self.embed)
+    def unit(self, number: int, first: int) -> Unit:
+        texts = self.texts[first : first + PART_SITUATIONS]
+        return Unit(f"part-{number:06d}", functools.partial(_part, self.setup, texts, first), len(texts))
 
     def say(self, done: int, totals: Totals) -> None:
         if self.tell is not None:
@@ -197,43 +234,35 @@ class _Work:
     def in_memory(self) -> tuple[_Tables, Counts, Totals]:
         before, start = replace(self.model.usage), time.perf_counter()
         records: list[pl.DataFrame] = []
-        for first in self._firsts:
+        for number, first in enumerate(self._firsts):
             self.say(first, Totals())
-            records.append(self.part(first))
+            records.append(self.unit(number, first).compute(self.model))
         together = pl.concat(records)
         totals = Totals(self.model.usage - before, time.perf_counter() - start)
         self.say(len(self.texts), totals)
         situations = situations_of(together)
         return (together.lazy(), situations.lazy()), Counts.of(together, situations), totals
 
-    def in_folder(self, run: Run) -> tuple[_Tables, Counts, Totals]:
+    def in_folder(self, run: Run, engine: Engine | None) -> tuple[_Tables, Counts, Totals]:
         counts, totals, now = Counts(), Totals(), Totals()
-        names = [f"part-{number:06d}" for number in range(len(self._firsts))]
-        for name, first in zip(names, self._firsts, strict=True):
+        units = [self.unit(number, first) for number, first in enumerate(self._firsts)]
+        names = [unit.name for unit in units]
+        finish_elsewhere(run, units, self.model, engine=engine, tell=self.tell)
+        for unit, first in zip(units, self._firsts, strict=True):
             self.say(first, now)
-            records, took, is_new = run_part(run, name, self.model, functools.partial(self.part, first))
-            situations = run.step_table(f"{name}.situations", functools.partial(situations_of, records))
-            counts, totals = counts + Counts.of(records, situations), totals + took
+            part, took, is_new = run_part(run, unit.name, self.model, functools.partial(unit.compute, self.model))
+            of_part = run.step_table(f"{unit.name}.situations", functools.partial(situations_of, part))
+            counts, totals = counts + Counts.of(part, of_part), totals + took
             now += took if is_new else Totals()
         self.say(len(self.texts), now)
-        records_file = _joined(run, "records.parquet", names)
-        situations_file = _joined(run, "situations.parquet", [f"{name}.situations" for name in names])
-        tables = pl.scan_parquet(records_file), pl.scan_parquet(situations_file)
-        with atomic_write(run.folder / "values.parquet") as file:
-            _kept(tables[0]).sink_parquet(file)
-        return tables, counts, totals
+        records = run.sink_table("records.parquet", run.scan_steps(names))
+        situations = run.sink_table("situations.parquet", run.scan_steps([f"{name}.situations" for name in names]))
+        run.sink_table("values.parquet", _kept(records))
+        return (records, situations), counts, totals
 
     @property
     def _firsts(self) -> range:
         return range(0, len(self.texts), PART_SITUATIONS)
-
-
-def _joined(run: Run, name: str, steps: Sequence[str]) -> Path:
-    """The tables of these steps one behind the other as a file of the run, without ever being whole in memory."""
-    path = run.folder / name
-    with atomic_write(path) as file:
-        pl.scan_parquet([run.folder / "steps" / f"{step}.parquet" for step in steps]).sink_parquet(file)
-    return path
 
 
 def _kept(records: pl.LazyFrame) -> pl.LazyFrame:

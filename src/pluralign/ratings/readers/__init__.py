@@ -6,9 +6,9 @@ add a format, write `read_NAME(source) -> Long`, add its line here, and a ten-ro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from pluralign.errors import UsageError, nearest_name
 from pluralign.ratings.readers.argilla import read_argilla
@@ -25,6 +25,7 @@ from pluralign.ratings.readers.potato import read_potato
 from pluralign.ratings.readers.table import read_table
 from pluralign.ratings.readers.wide import read_wide
 from pluralign.ratings.table import Ratings
+from pluralign.stores import place
 
 __all__ = ["FORMATS", "ReadOptions", "detect_format", "read_long", "read_ratings"]
 
@@ -40,7 +41,7 @@ FORMATS: dict[str, Callable[[Source], Long]] = {
 }
 
 
-def read_ratings(path: str | Path, options: ReadOptions | None = None) -> Ratings:
+def read_ratings(path: str | os.PathLike[str], options: ReadOptions | None = None) -> Ratings:
     """The ratings in a file or folder; `notes` say what was recognised, left out and dropped, and how often.
 
     Raises DataError with what is wrong with the file, UsageError for an unknown format.
@@ -49,11 +50,11 @@ def read_ratings(path: str | Path, options: ReadOptions | None = None) -> Rating
     return finish(read_long(path, options)[1], options)
 
 
-def read_long(path: str | Path, options: ReadOptions) -> tuple[str, Long]:
+def read_long(path: str | os.PathLike[str], options: ReadOptions) -> tuple[str, Long]:
     """The format, and what its reader found before the checks that all formats share."""
     if options.format is not None and options.format not in FORMATS:
         raise UsageError(f"--format: {nearest_name(options.format, FORMATS)}")
-    source = Source(Path(path), options)
+    source = Source(place(path), options)
     if options.format is None:
         name, note = detected(source)
         long = FORMATS[name](source)
@@ -61,7 +62,7 @@ def read_long(path: str | Path, options: ReadOptions) -> tuple[str, Long]:
     else:
         name, long = options.format, FORMATS[options.format](source)
     if options.rater_meta is not None:
-        long = join_meta(long, source.beside(Path(options.rater_meta)), "rater")
+        long = join_meta(long, source.beside(place(options.rater_meta)), "rater")
     if options.item_meta is not None:
-        long = join_meta(long, source.beside(Path(options.item_meta)), "item")
+        long = join_meta(long, source.beside(place(options.item_meta)), "item")
     return name, long

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from pluralign.errors import DataError
@@ -15,13 +15,14 @@ from pluralign.ratings.readers.polis import VOTE_FILES, is_polis_header
 from pluralign.ratings.readers.potato import INSTANCES, STATE, instance_files
 from pluralign.ratings.readers.wide import recognised_columns
 from pluralign.ratings.table import Note
+from pluralign.stores import place
 
 __all__ = ["detect_format", "detected"]
 
 
-def detect_format(path: str | Path, options: ReadOptions | None = None) -> tuple[str, Note]:
+def detect_format(path: str | os.PathLike[str], options: ReadOptions | None = None) -> tuple[str, Note]:
     """The name of the format, and a Note that says what it was recognised by. Raises DataError when nothing fits."""
-    return detected(Source(Path(path), options or ReadOptions()))
+    return detected(Source(place(path), options or ReadOptions()))
 
 
 def detected(source: Source) -> tuple[str, Note]:
@@ -45,10 +46,12 @@ def _of_folder(source: Source) -> tuple[str, str]:
         name, why = _of_json(source.beside(chosen[0]))
         if name.startswith("lewidi"):
             return name, f"{chosen[0].name}: {why}"
+    if source.has_parts:
+        return _of_table(source)
     raise DataError(
         source.where,
         f"no format of folders fits: Polis has {' or '.join(VOTE_FILES)}, Potato {INSTANCES} or {STATE}, LeWiDi files such as "
-        "NAME_train.json; for a single table give the file itself",
+        "NAME_train.json, a table in parts .parquet, .jsonl or .csv; for a single table give the file itself",
     )
 
 

@@ -1,4 +1,4 @@
-"""A file or folder as it lies on disk: what kind it is, judged by its content, and its content, read once.
+"""A file or folder on disk or in a store: what kind it is, judged by its content, and its content, read once.
 
 Bytes are decoded strictly. JSON may end its lists in a trailing comma (annotation tools write that by hand) but may not name
 a key twice, since one of the two would be lost. Nothing here unpickles or evaluates, and no text from data becomes a path.
@@ -7,6 +7,7 @@ a key twice, since one of the two would be lost. Nothing here unpickles or evalu
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import zlib
@@ -14,16 +15,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
 from pluralign.errors import DataError
+from pluralign.partitions import Part, parts_of
 from pluralign.ratings.readers.columns import column_list
 from pluralign.ratings.readers.delimited import read_delimited
 from pluralign.ratings.readers.options import ReadOptions
+from pluralign.ratings.readers.parts import joined_parts
 from pluralign.ratings.table import Note
+from pluralign.stores import Place, Url, read_parquet
 
 __all__ = ["Source", "as_text", "frame_of_rows", "raise_faults", "text_frame"]
 
@@ -45,13 +48,15 @@ _MAGIC = {
     b"\xfe\xff": "UTF-16 text; pass --encoding utf-16",
 }
 _SHOWN = 20
+_ENDINGS = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
+"""Of the parts of a table in a folder."""
 
 
 @dataclass(frozen=True)
 class Source:
     """One path and how to read it; each property reads the disk once."""
 
-    path: Path
+    path: Place
     options: ReadOptions
 
     @property
@@ -66,17 +71,25 @@ class Source:
 
     @cached_property
     def kind(self) -> Kind:
+        try:
+            if self.path.is_dir():
+                return "folder"
+            if isinstance(self.path, Url):
+                self.path.version()
+        except OSError as error:
+            raise DataError(str(self.path), f"it cannot be read: {error.strerror or error}") from error
         if not self.path.exists():
             raise DataError(self.where, "no such file or folder")
-        if self.path.is_dir():
-            return "folder"
         if self._starts_with(b"PAR1"):
             return "parquet"
         return self._text_kind()
 
     @cached_property
     def frame(self) -> tuple[pl.DataFrame, list[Note]]:
-        """The rows of a CSV, parquet, JSON or JSON-lines file, and what was noticed. Parquet keeps its types."""
+        """The rows of a CSV, parquet, JSON or JSON-lines file, or of a folder of them, and what was noticed.
+
+        Parquet keeps its types.
+        """
         if self.kind == "parquet":
             return _parquet(self.path, self.where)
         if self.kind in ("json", "jsonl"):
@@ -86,7 +99,9 @@ class Source:
             table, more = frame_of_rows(data, self.where)
             return table, [*notes, *more]
         if self.kind == "folder":
-            raise DataError(self.where, "it is a folder, where one file is needed")
+            if not self._parts:
+                raise DataError(self.where, f"the folder holds no part of a table: no file that ends in {', '.join(_ENDINGS)}")
+            return self._joined_parts
         return read_delimited(self._text, self.where)
 
     @cached_property
@@ -98,7 +113,23 @@ class Source:
             raise DataError(self.where, "it is not JSON")
         return self._document
 
-    def beside(self, path: Path) -> Source:
+    @property
+    def has_parts(self) -> bool:
+        """Whether this folder is a table in parts."""
+        return bool(self._parts)
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        try:
+            return parts_of(self.path, _ENDINGS)
+        except OSError as error:
+            raise DataError(self.where, f"it cannot be read: {error.strerror or error}") from error
+
+    @cached_property
+    def _joined_parts(self) -> tuple[pl.DataFrame, list[Note]]:
+        return joined_parts([(part, self.beside(part.path).frame) for part in self._parts], self.where)
+
+    def beside(self, path: Place) -> Source:
         """Another file, read with the same encoding."""
         return Source(path, self.options)
 
@@ -107,14 +138,14 @@ class Source:
             with self.path.open("rb") as stream:
                 return stream.read(len(magic)) == magic
         except OSError as error:
-            raise DataError(self.where, f"it cannot be read: {error}") from error
+            raise DataError(self.where, f"it cannot be read: {error.strerror or error}") from error
 
-    @cached_property
+    @property  # needed once, for the text; kept, a large file would be held twice
     def _bytes(self) -> bytes:
         try:
             content = self.path.read_bytes()
             if content[:2] == b"\x1f\x8b":
-                content = _unzipped(self.path, self.where)
+                content = _unzipped(content, self.where)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(self.where, f"it cannot be read: {error}") from error
         return content
@@ -200,8 +231,8 @@ def raise_faults(where: str, faults: Iterable[str]) -> None:
         raise DataError(where, listed if rest <= 0 else [*listed[:_SHOWN], f"and {rest:,} more"])
 
 
-def _unzipped(path: Path, where: str) -> bytes:
-    with gzip.open(path) as stream:
+def _unzipped(packed: bytes, where: str) -> bytes:
+    with gzip.open(io.BytesIO(packed)) as stream:
         content = stream.read(_LARGEST_BYTES + 1)
     if len(content) > _LARGEST_BYTES:
         raise DataError(where, f"it unpacks to more than {_LARGEST_BYTES // 2**30} GiB; unpack it yourself")
@@ -278,9 +309,9 @@ def _json_lines(text: str, where: str) -> list[Any]:
     return rows
 
 
-def _parquet(path: Path, where: str) -> tuple[pl.DataFrame, list[Note]]:
+def _parquet(path: Place, where: str) -> tuple[pl.DataFrame, list[Note]]:
     try:
-        table = pl.read_parquet(path, glob=False)
+        table = read_parquet(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(where, f"it is not a readable parquet file: {str(error).splitlines()[0][:200]}") from error
     nested = [c for c, kind in table.schema.items() if kind.is_nested() or kind in (pl.Binary, pl.Object)]

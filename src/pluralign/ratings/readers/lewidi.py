@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pluralign.errors import DataError, nearest_name
 from pluralign.ratings.readers.files import Source
+from pluralign.stores import Place
 
 __all__ = ["SPLITS", "dataset_of", "split_files"]
 
 SPLITS = ("train", "dev", "test")
 
 
-def dataset_of(path: Path) -> tuple[str, str]:
+def dataset_of(path: Place) -> tuple[str, str]:
     """Data set and split of a file's name; the split is "" where the name tells none.
 
+    >>> from pathlib import Path
     >>> dataset_of(Path("HS-Brexit_train.json"))
     ('HS-Brexit', 'train')
     """
@@ -23,13 +23,14 @@ def dataset_of(path: Path) -> tuple[str, str]:
     return (name, split) if split in SPLITS and name else (stem, "")
 
 
-def split_files(source: Source) -> tuple[str, list[tuple[str, Path]]]:
+def split_files(source: Source) -> tuple[str, list[tuple[str, Place]]]:
     """The data set's name, and split and path of each of its files; of a folder with several data sets the chosen one."""
     if source.kind != "folder":
         name, split = dataset_of(source.path)
         return name, [(split, source.path)]
-    found: dict[str, dict[str, Path]] = {}
-    for path in sorted(source.path.glob("*_*.json")):
+    found: dict[str, dict[str, Place]] = {}
+    files: list[Place] = sorted(source.path.glob("*_*.json"), key=str)
+    for path in files:
         name, split = dataset_of(path)
         if split:
             found.setdefault(name, {})[split] = path

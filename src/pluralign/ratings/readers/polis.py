@@ -11,7 +11,6 @@ Source: the open data exports described at compdemocracy.org; Small et al. 2021,
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
@@ -21,6 +20,7 @@ from pluralign.ratings.readers.files import Source
 from pluralign.ratings.readers.long import Long
 from pluralign.ratings.readers.wide import melted
 from pluralign.ratings.table import Note
+from pluralign.stores import Place
 
 __all__ = ["COMMENT_FILES", "VOTE_FILES", "is_polis_header", "read_polis"]
 
@@ -55,7 +55,7 @@ def is_polis_header(columns: list[str]) -> bool:
     return matrix or set(_LONG) <= set(columns)
 
 
-def _first_file(folder: Path, names: tuple[str, ...], where: str) -> Path:
+def _first_file(folder: Place, names: tuple[str, ...], where: str) -> Place:
     for name in names:
         if (folder / name).is_file():
             return folder / name

@@ -13,7 +13,6 @@ Source: Pei et al. 2022, POTATO: The Portable Text Annotation Tool; what a serve
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -24,6 +23,7 @@ from pluralign.ratings.readers.files import Source, as_text, text_frame
 from pluralign.ratings.readers.long import Long
 from pluralign.ratings.readers.tools import chosen_question
 from pluralign.ratings.table import Note
+from pluralign.stores import Place
 
 __all__ = ["INSTANCES", "STATE", "instance_files", "read_potato"]
 
@@ -56,7 +56,7 @@ _SHAPE = TypeAdapter(list[_Instance])
 _STATE_SHAPE = TypeAdapter(_State)
 
 
-def instance_files(folder: Path) -> list[Path]:
+def instance_files(folder: Place) -> list[Place]:
     """Every user's file below this folder."""
     found = {path.parent: path for name in (INSTANCES, STATE) for depth in _DEPTHS for path in folder.glob(depth + name)}
     return sorted(found.values())
