@@ -42,6 +42,7 @@ def work(rank: int, folder: str) -> None:
     found["ddp"] = ddp(rank, root / "ddp")
     found["one fails"] = one_fails(rank, root / "whole model")
     found["other shards"] = other_shards(rank, root / "whole model")
+    found["whole into shards"] = whole_into_shards(rank, root / "ddp")
     found["said to be whole"] = said_to_be_whole(rank, root / "said to be whole")
     torch.save(found, root / f"{rank}.pt")
     torch.distributed.destroy_process_group()
@@ -72,6 +73,7 @@ def sharded(case: str, rank: int, root: Path) -> dict[str, Any]:
     with torch.no_grad():
         model(input_ids=ids_of(0))  # an evaluation, which leaves the root's parameters whole
     save_checkpoint(root, 3, model, optimizer, {"case": case}, rank=rank, n_ranks=N_RANKS, sharded=True)
+    whole = {name: p.full_tensor().detach().clone() for name, p in model.named_parameters()}
     expected = train(model, optimizer, steps(rank, 3))
     again = in_shards(model_of(case))
     other = adamw(again, **CASES[case])
@@ -79,7 +81,13 @@ def sharded(case: str, rank: int, root: Path) -> dict[str, Any]:
     assert checkpoint is not None
     checkpoint.restore(again, other, rank=rank)
     losses = train(again, other, steps(rank, 3))
-    return {"expected": expected, "losses": losses, "same": same(shards(again), shards(model)), "state": checkpoint.state}
+    return {
+        "expected": expected,
+        "losses": losses,
+        "same": same(shards(again), shards(model)),
+        "state": checkpoint.state,
+        "whole": whole,
+    }
 
 
 def shards(model: Any) -> dict[str, Any]:
@@ -94,6 +102,17 @@ def ddp(rank: int, root: Path) -> dict[str, Any]:
     save_checkpoint(root, 3, wrapped, optimizer, {}, rank=rank, n_ranks=N_RANKS)
     assert (root / "step-0000003" / "state.json").exists()  # also on the rank that did not write it
     return copies(model)
+
+
+def whole_into_shards(rank: int, root: Path) -> dict[str, Any]:
+    """What rank 0 saved of copies goes on in shards; the parameters and the means of their gradients, whole."""
+    model = in_shards(made("llama"))
+    optimizer = adamw(model)
+    checkpoint = latest_checkpoint(root)
+    assert checkpoint is not None
+    checkpoint.restore(model, optimizer, rank=rank)
+    means = {name: optimizer.state[p]["exp_avg"].full_tensor() for name, p in model.named_parameters()}
+    return {"weights": {name: p.full_tensor().detach() for name, p in model.named_parameters()}, "means": means}
 
 
 def one_fails(rank: int, root: Path) -> str:

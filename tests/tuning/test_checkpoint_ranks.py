@@ -51,12 +51,34 @@ def test_every_rank_has_its_files(folder: Path) -> None:
     assert {path.name for path in (folder / "adapters" / "step-0000003").iterdir()} == {*names, "state.json"}
 
 
-def test_shards_of_two_are_refused_by_one(folder: Path) -> None:
-    model = model_of("whole model")
+@pytest.mark.parametrize("case", CASES)
+def test_one_goes_on_with_the_shards_of_two(folder: Path, found: list[dict[str, Any]], case: str) -> None:
+    model = model_of(case)
+    optimizer = adamw(model, **CASES[case])
+    latest(folder / case).restore(model, optimizer)
+    assert same({name: p.detach() for name, p in model.named_parameters()}, found[0][case]["whole"])
+    for parameter in (p for p in model.parameters() if p.requires_grad):
+        assert optimizer.state[parameter]["exp_avg"].shape == parameter.shape
+        assert optimizer.state[parameter]["step"] == 3
+
+
+def test_shards_of_another_model_are_refused_by_one(folder: Path) -> None:
+    model = made("llama")
+    model.resize_token_embeddings(101, mean_resizing=False)
     before = copies(model)
-    with pytest.raises(RunError, match=r"in shards by 2 ranks; the number that runs now is 1\. Go on with 2 \(torchrun"):
+    with pytest.raises(RunError, match=r"is not of this model: of another kind or shape is .*embed.*here F32 \[101, "):
         latest(folder / "whole model").restore(model, adamw(model))
     assert same(copies(model), before)
+
+
+def test_two_go_on_in_shards_with_what_was_saved_whole(folder: Path, found: list[dict[str, Any]]) -> None:
+    model = made("llama")
+    optimizer = adamw(model)
+    latest(folder / "ddp").restore(model, optimizer)
+    for one in found:
+        assert same(one["whole into shards"]["weights"], {name: p.detach() for name, p in model.named_parameters()})
+        means = {name: optimizer.state[p]["exp_avg"] for name, p in model.named_parameters()}
+        assert same(one["whole into shards"]["means"], means)
 
 
 def test_other_shards_are_refused(found: list[dict[str, Any]]) -> None:

@@ -230,7 +230,7 @@ def test_a_run_may_go_on_with_ddp_or_without(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_rank")
-def test_whole_and_sharded_are_not_taken_for_each_other(tmp_path: Path) -> None:
+def test_whole_and_shards_go_on_with_each_other(tmp_path: Path) -> None:
     model = made("llama")
     fully_shard(model)
     optimizer = adamw(model)
@@ -241,11 +241,15 @@ def test_whole_and_sharded_are_not_taken_for_each_other(tmp_path: Path) -> None:
         save_checkpoint(tmp_path / "a", 1, model, optimizer, {})
     save_checkpoint(tmp_path / "a", 1, model, optimizer, {}, sharded=True)
     plain = made("llama")
-    with pytest.raises(RunError, match=r"saved in shards \(fully_shard\), and this run has the model whole"):
-        restored(tmp_path / "a").restore(plain, adamw(plain))
-    save_checkpoint(tmp_path / "b", 1, plain, adamw(plain), {})
-    with pytest.raises(RunError, match=r"saved whole .*, and this run has the model in shards"):
-        restored(tmp_path / "b").restore(model, optimizer)
+    restored(tmp_path / "a").restore(plain, other := adamw(plain))
+    whole = {name: parameter.full_tensor().detach() for name, parameter in model.named_parameters()}
+    assert same({name: parameter.detach() for name, parameter in plain.named_parameters()}, whole)
+    expected = train(plain, other, [1])
+    save_checkpoint(tmp_path / "b", 2, plain, other, {})
+    restored(tmp_path / "b").restore(model, optimizer)
+    assert train(model, optimizer, [2]) == pytest.approx(train(plain, other, [2]))
+    restored(tmp_path / "a").restore(model, optimizer)
+    assert train(model, optimizer, [1]) == pytest.approx(expected)
 
 
 # which are kept

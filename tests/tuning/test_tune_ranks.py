@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from pluralign.errors import RunError
 from tuning.tune_runs import curve, losses, make_file, make_model, run, weights
 
 pytestmark = pytest.mark.slow
@@ -93,13 +92,18 @@ def test_one_process_goes_on_with_what_two_saved_with_copies(folder: Path) -> No
     assert losses(out) == pytest.approx(losses(folder / "one"), rel=TOLERANCE)
 
 
-def test_shards_of_two_are_refused_by_one_process(folder: Path) -> None:
+def test_one_process_goes_on_with_the_shards_of_two_and_back(folder: Path) -> None:
     out = _cut_back(folder, "shards", "shards then one")
+    told: list[str] = []
     model, data, held = str(folder / "model"), folder / "coin.parquet", folder / "held.parquet"
-    before = curve(out)
-    with pytest.raises(RunError, match=r"in shards by 2 ranks; the number that runs now is 1\. Go on with 2 \(torchrun"):
-        run(model, [data], out, held_out=[held], **SETTINGS)
-    assert curve(out) == before
+    run(model, [data], out, held_out=[held], tell=told.append, **SETTINGS)
+    assert any(line.startswith("going on behind step 40") for line in told)
+    assert losses(out) == pytest.approx(losses(folder / "one"), rel=TOLERANCE)
+    back = _cut_back(folder, "one", "one then shards")
+    done = torchrun(folder, back, "--spread", "shards")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "going on behind step 40" in done.stdout + done.stderr
+    assert losses(back) == pytest.approx(losses(folder / "one"), rel=TOLERANCE)
 
 
 def test_shards_of_two_go_on_with_two(folder: Path) -> None:

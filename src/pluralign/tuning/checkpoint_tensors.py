@@ -9,7 +9,8 @@ its schedule make them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,29 +113,92 @@ def local(tensor: Tensor) -> Tensor:
     return _to_local(tensor.detach()) if _is_sharded([tensor]) else tensor.detach()
 
 
-def load_tensors(weights: Path, states: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def load_tensors(
+    weights: Sequence[Path], states: Sequence[Path], model: nn.Module, optimizer: torch.optim.Optimizer, *, as_shards: bool
+) -> None:
     """Puts saved numbers in the place of the model's and the optimiser's. Nothing is changed before all is known to fit.
 
-    Raises RunError where names, shapes or kinds of numbers are not the model's.
+    `weights` and `states` are this rank's own files with `as_shards`; else those of all ranks that saved, whose shards are put
+    together, a tensor at a time, and cut as this model's are, if they are. Raises RunError where names, shapes or kinds of
+    numbers are not the model's.
     """
     trained = trained_tensors(model)
     owners = {name: (parameter, group) for name, parameter, group in _owners(optimizer, trained)}
+    view = local if as_shards else torch.Tensor.detach
     try:
-        with safe_open(weights, framework="pt") as of_model, safe_open(states, framework="pt") as of_optimizer:
-            _check_model(weights, of_model, trained)
-            saved_keys = sorted(of_optimizer.keys())
-            keys = {key: owners.get(key.partition("/")[2]) for key in saved_keys}
-            _check_optimizer(states, of_optimizer, keys)
+        with contextlib.ExitStack() as stack:
+            of_model, of_optimizer = (
+                SavedTensors([stack.enter_context(safe_open(path, framework="pt")) for path in paths], shapes)
+                for paths, shapes in (
+                    (weights, {name: view(tensor).shape for name, tensor in trained.items()}),
+                    (states, {name: view(parameter).shape for name, (parameter, _) in owners.items()}),
+                )
+            )
+            _check_model(weights[0], of_model, {name: view(tensor) for name, tensor in trained.items()})
+            keys = {key: owners.get(key.partition("/")[2]) for key in of_optimizer.names}
+            _check_optimizer(states[0], of_optimizer, keys, view)
             with torch.no_grad():
                 for name, tensor in trained.items():
-                    local(tensor).copy_(of_model.get_tensor(name))
+                    local(tensor).copy_(_part(of_model.tensor(name), tensor, as_shards=as_shards))
                 optimizer.state.clear()
                 for key, owner in keys.items():
                     if owner is not None:
-                        kept = _state(key.partition("/")[0], of_optimizer.get_tensor(key), *owner)
-                        optimizer.state[owner[0]][key.partition("/")[0]] = kept
+                        saved = _part(of_optimizer.tensor(key), owner[0], as_shards=as_shards)
+                        optimizer.state[owner[0]][key.partition("/")[0]] = _state(key.partition("/")[0], saved, *owner)
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{weights.parent}: cannot be read: {error}; take an earlier checkpoint.") from error
+        raise RunError(f"{weights[0].parent}: cannot be read: {error}; take an earlier checkpoint.") from error
+
+
+class SavedTensors:
+    """The tensors of a file, or those that several ranks saved in shards as they are whole."""
+
+    def __init__(self, files: Sequence[Any], shapes: Mapping[str, torch.Size]) -> None:
+        """Of open safetensors; `shapes` are those that the tensors of a name, or of KEY/NAME, are to have."""
+        self._files = [(file, set(file.keys())) for file in files]
+        self._shapes = shapes
+        self.names = sorted(set().union(*(names for _, names in self._files)))
+
+    def shape(self, name: str) -> list[int]:
+        """Of the whole; where shards are not of what it is to be, that of the first."""
+        pieces, axis = self._pieces(name)
+        found = list(pieces[0].get_shape())
+        if axis is not None:
+            found[axis] = sum(piece.get_shape()[axis] for piece in pieces)
+        return found
+
+    def dtype(self, name: str) -> str:
+        """As safetensors calls it."""
+        return str(self._pieces(name)[0][0].get_dtype())
+
+    def tensor(self, name: str) -> Tensor:
+        """Read now."""
+        pieces, axis = self._pieces(name)
+        found: Tensor = pieces[0][...] if axis is None else torch.cat([piece[...] for piece in pieces], dim=axis)
+        return found
+
+    def _pieces(self, name: str) -> tuple[list[Any], int | None]:
+        """Those that hold something, or else the first, in the order of ranks; the axis along which they make the whole."""
+        found = [file.get_slice(name) for file, names in self._files if name in names]
+        pieces = [piece for piece in found if 0 not in piece.get_shape()] or found[:1]
+        whole = list(self._shapes.get(name, self._shapes.get(name.partition("/")[2], ())))
+        shapes = [list(piece.get_shape()) for piece in pieces]
+        if shapes[0] == whole or len(shapes[0]) != len(whole):
+            return pieces[:1], None
+        for axis, size in enumerate(whole):
+            if all([*shape[:axis], size, *shape[axis + 1 :]] == whole for shape in shapes):
+                return (pieces, axis) if sum(shape[axis] for shape in shapes) == size else (pieces[:1], None)
+        return pieces[:1], None
+
+
+def _part(saved: Tensor, tensor: Tensor, *, as_shards: bool) -> Tensor:
+    """What of a whole tensor is this rank's, where this one is in shards."""
+    if as_shards or saved.shape != tensor.shape or not _is_sharded([tensor]):
+        return saved
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(tensor, DTensor)
+    cut = distribute_tensor(saved, tensor.device_mesh, tensor.placements, src_data_rank=None)
+    return _to_local(cut)
 
 
 def _owners(optimizer: torch.optim.Optimizer, trained: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, dict[str, Any]]]:
@@ -162,32 +226,32 @@ def _state(key: str, saved: Tensor, parameter: Tensor, group: Mapping[str, Any])
     return _from_local(kept, parameter) if _is_sharded([parameter]) else kept
 
 
-def _check_model(path: Path, saved: Any, trained: Mapping[str, Tensor]) -> None:
-    there, faults = set(saved.keys()), []
+def _check_model(path: Path, saved: SavedTensors, trained: Mapping[str, Tensor]) -> None:
+    there, faults = set(saved.names), []
     if missing := sorted(trained.keys() - there):
         faults.append(f"it lacks {_some(missing)}, which the model trains")
     if extra := sorted(there - trained.keys()):
         faults.append(f"it has {_some(extra)}, which the model does not train")
     others = []
     for name in sorted(trained.keys() & there):
-        found, here = saved.get_slice(name), local(trained[name])
-        if (found.get_shape(), found.get_dtype()) != ([*here.shape], DTYPES.get(here.dtype)):
-            others.append(f"{name} ({found.get_dtype()} {found.get_shape()}, here {DTYPES.get(here.dtype)} {[*here.shape]})")
+        found, here = (saved.shape(name), saved.dtype(name)), trained[name]
+        if found != ([*here.shape], DTYPES.get(here.dtype)):
+            others.append(f"{name} ({found[1]} {found[0]}, here {DTYPES.get(here.dtype)} {[*here.shape]})")
     if others:
         faults.append(f"of another kind or shape is {_some(others)}")
     if faults:
         raise RunError(f"{path}: is not of this model: {'; '.join(faults)}. Start with the same model, adapters and shards.")
 
 
-def _check_optimizer(path: Path, saved: Any, keys: Mapping[str, tuple[Tensor, Any] | None]) -> None:
+def _check_optimizer(
+    path: Path, saved: SavedTensors, keys: Mapping[str, tuple[Tensor, Any] | None], view: Callable[[Tensor], Tensor]
+) -> None:
     if strange := sorted(key for key, owner in keys.items() if owner is None):
         raise RunError(f"{path}: has {_some(strange)}, which the optimiser does not have; make it of the same parameters.")
     for key, owner in keys.items():
-        shape = saved.get_slice(key).get_shape()
-        if owner is not None and shape and _is_sharded([owner[0]]) and shape != [*local(owner[0]).shape]:
-            raise RunError(
-                f"{path}: {key} is {shape}, this rank's shard {[*local(owner[0]).shape]}; run it in the same shards."
-            )
+        shape = saved.shape(key)
+        if owner is not None and shape and _is_sharded([owner[0]]) and shape != [*view(owner[0]).shape]:
+            raise RunError(f"{path}: {key} is {shape}, this rank's shard {[*view(owner[0]).shape]}; run it in the same shards.")
 
 
 def _some(names: list[str]) -> str:

@@ -6,8 +6,8 @@
         step-0000200.old/           only where a kill came while that step was saved anew
         .pluralign-*.tmp/           being written or removed; left over, it belongs to a kill, and the next save removes it
 
-One process, or DDP: rank 0 saves, and any number of ranks may go on. `fully_shard`: every rank saves its own shards, in a
-folder that all of them see, and as many ranks go on. Numbers come back as they were, bit by bit. Only what is trained is saved
+One process, or DDP: rank 0 saves. `fully_shard`: every rank saves its own shards, in a folder that all of them see. Any number
+of ranks goes on, in shards or not. Numbers come back as they were, bit by bit. Only what is trained is saved
 (`checkpoint_tensors`): not the frozen base, not random states (draw by seed and step), not learning rates (set them by step).
 Files are safetensors and JSON (`checkpoint_files`); nothing is pickled.
 """
@@ -30,8 +30,6 @@ from pluralign.tuning.checkpoint_tensors import is_sharded_model, load_tensors
 
 __all__ = ["Checkpoint", "latest_checkpoint", "save_checkpoint"]
 
-_WAYS = {True: "in shards (fully_shard)", False: "whole (one process, or DDP)"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
@@ -46,21 +44,15 @@ class Checkpoint:
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, rank: int = 0) -> None:
         """Puts the saved numbers into a model and an optimiser that were made as those of the run were; every rank does it.
 
-        Raises RunError, before anything is changed, where the number of ranks, names, shapes or kinds of numbers differ.
+        Shards of as many ranks go back as they are; any others are put together and cut anew. Raises RunError, before anything
+        is changed, where names, shapes or kinds of numbers differ.
         """
         saved = read_manifest(self.folder)
-        if saved.sharded and saved.n_ranks != world_size():
-            raise RunError(
-                f"{self.folder}: was saved in shards by {saved.n_ranks} ranks; the number that runs now is {world_size()}. Go "
-                f"on with {saved.n_ranks} (torchrun --nproc-per-node), or start anew in another folder."
-            )
-        if saved.sharded != (sharded := is_sharded_model(model)):
-            raise RunError(
-                f"{self.folder}: was saved {_WAYS[saved.sharded]}, and this run has the model {_WAYS[sharded]}. Go on the way "
-                "it was saved, or start anew in another folder."
-            )
-        weights, states = file_names(rank, saved.n_ranks, sharded=saved.sharded)
-        load_tensors(self.folder / weights, self.folder / states, model, optimizer)
+        as_shards = saved.sharded and saved.n_ranks == world_size() and is_sharded_model(model)
+        saved_by = [rank] if as_shards else range(saved.n_ranks if saved.sharded else 1)
+        names = [file_names(one, saved.n_ranks, sharded=saved.sharded) for one in saved_by]
+        weights, states = ([self.folder / pair[which] for pair in names] for which in range(2))
+        load_tensors(weights, states, model, optimizer, as_shards=as_shards)
 
 
 def save_checkpoint(
