@@ -84,7 +84,7 @@ VERBS = [
     *(("adapt",), ("predict",)),
     *(("profile",), ("profile", "write"), ("profile", "show"), ("profile", "edit"), ("profile", "cluster")),
     *(("evaluate",), ("compare",), ("rescore",), ("export",)),
-    *(("values",), ("values-data",), ("values-contrast",), ("values-quality",), ("values-thresholds",)),
+    *(("values",), ("values-data",), ("values-contrast",), ("values-quality",), ("values-thresholds",), ("values-tune",)),
     *(("values-study",), ("values-study", "export"), ("values-study", "results")),
 ]
 

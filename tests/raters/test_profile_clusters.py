@@ -168,6 +168,22 @@ def test_no_question_is_asked_twice_and_those_about_one_candidate_stay_together(
         answers.of(np.array([1]), np.array([0]), unanswered=SHARES)
 
 
+def test_very_many_questions_about_one_candidate_are_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pluralign.raters.profile_clusters.QUESTIONS_OF_ONE", 400)
+    sizes: list[int] = []
+
+    def ask(candidate: IntArray, item: IntArray) -> Answered:
+        sizes.append(len(item))
+        assert len(set(candidate.tolist())) == 1
+        return Answered(np.tile(SHARES, (len(item), 1)), ["ok"] * len(item))
+
+    monkeypatch.setattr("pluralign.raters.profile_clusters.QUESTIONS_AT_ONCE", 400)
+    answers = CandidateAnswers(ask, n_candidates=2, n_items=1000, n_options=3)
+    answers.ask(np.arange(2), np.arange(1000))
+    assert sizes == [400, 400, 200] * 2
+    assert answers.is_asked.all()
+
+
 @pytest.mark.parametrize("told", ["profile", "cluster"])
 def test_the_answers_are_those_of_the_decoder(told: str) -> None:
     ratings, texts = _two_kinds(6, 4)

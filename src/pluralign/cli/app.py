@@ -25,6 +25,7 @@ from pluralign.cli import (
     tuning,
     values_data,
     values_study,
+    values_tune,
 )
 from pluralign.cli.demo import demo
 from pluralign.cli.printing import say
@@ -121,6 +122,7 @@ def _add_values(app: App) -> None:
     app.command(values_data.prism, name="values-data")
     app.command(values_data.quality, name="values-quality")
     app.command(thresholds, name="values-thresholds")
+    app.command(values_tune.tune, name="values-tune")
     people = App("values-study", help="Ask people about lists of values, rights and duties, and read what they answered.")
     people.command(values_study.export)
     people.command(values_study.results)
@@ -198,7 +200,7 @@ def _verbs(tokens: Sequence[str]) -> list[str]:
     known: dict[str, tuple[str, ...]] = {
         **dict.fromkeys(("study", "demo", "score", "sample", "show", "tune", "transplant", "adapt", "predict"), ()),
         **dict.fromkeys(("evaluate", "compare", "rescore", "export", "values", "values-data"), ()),
-        **dict.fromkeys(("values-contrast", "values-quality", "values-thresholds"), ()),
+        **dict.fromkeys(("values-contrast", "values-quality", "values-thresholds", "values-tune"), ()),
         "values-study": ("export", "results"),
         "ratings": ("inspect",),
         "suite": ("list", "show", "build", "check"),

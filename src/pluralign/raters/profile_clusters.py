@@ -55,7 +55,9 @@ Told = Literal["profile", "cluster", "nothing"]
 FLOOR = 1e-4
 """The least probability that any rating counts with: a loss of 9.2 nats."""
 QUESTIONS_AT_ONCE = 2000
-"""Questions about several candidates are put together up to so many; those about one candidate stay together always."""
+"""Questions about several candidates are put together up to so many; those about one candidate stay together up to the next."""
+QUESTIONS_OF_ONE = 20_000
+"""More would be lost with a process that dies, and leave others idle at the end; a profile is read once for each so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,16 +197,16 @@ class CandidateAnswers:
 
 
 def _together(missing: Sequence[tuple[int, IntArray]]) -> Iterator[list[tuple[int, IntArray]]]:
-    """Runs of candidates with `QUESTIONS_AT_ONCE` questions at most, or one candidate."""
+    """Runs of candidates with `QUESTIONS_AT_ONCE` questions at most, or of one candidate up to `QUESTIONS_OF_ONE`."""
     some: list[tuple[int, IntArray]] = []
     size = 0
-    for candidate, items in missing:
+    parts = ((c, own[at : at + QUESTIONS_OF_ONE]) for c, own in missing for at in range(0, len(own), QUESTIONS_OF_ONE))
+    for candidate, items in parts:
         if some and size + len(items) > QUESTIONS_AT_ONCE:
             yield some
             some, size = [], 0
-        if len(items):
-            some.append((candidate, items))
-            size += len(items)
+        some.append((candidate, items))
+        size += len(items)
     if some:
         yield some
 

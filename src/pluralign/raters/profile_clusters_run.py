@@ -263,7 +263,9 @@ class _Work:
         self.of_nobody = self._answers("nothing", _NOTHING)
 
     def _answers(self, told: Told, candidates: Candidates) -> CandidateAnswers:
-        about = _ToldOf(self.ratings, candidates, told, self.words)
+        nobody = np.zeros(0, dtype=np.int64)  # what an engine sends is of items alone, however many people rated them
+        items = replace(self.ratings.take(nobody), raters=self.ratings.raters.head(0))
+        about = _ToldOf(items, candidates, told, self.words)
         steps = _Steps(self.run, self.model, self.engine, about, self.tell)
         self.steps.append(steps)
         return CandidateAnswers(

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import polars as pl
@@ -24,6 +23,7 @@ from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
 from pluralign.scoring.totals import Totals
 from pluralign.scoring.units import AnyModel, Engine, ModelEngine, Unit, held, run_part, run_units
+from pluralign.stores import Place, place
 
 __all__ = [
     "Asked",
@@ -74,7 +74,7 @@ class Asked:
 class Questions:
     """All questions of a file, in its order, and what was left out."""
 
-    file: Path
+    file: Place
     episodes: list[Episode]
     asked: list[Asked]
     n_nothing_scored: int = 0
@@ -98,7 +98,7 @@ def whole_episodes(file: str | os.PathLike[str], *, limit: int | None = None) ->
     """Every episode as one question about all its outputs. Raises DataError where the file has nothing to score."""
     episodes = _episodes(file, limit)
     asked = [Asked(n, episode, episode) for n, episode in enumerate(episodes) if scored_examples(episode)]
-    found = Questions(Path(file), episodes, asked, n_nothing_scored=len(episodes) - len(asked))
+    found = Questions(place(file), episodes, asked, n_nothing_scored=len(episodes) - len(asked))
     return _not_empty(found)
 
 
@@ -115,7 +115,7 @@ def as_questions(
         n_nothing += not queries and (bool(episode.options) or not need_options)
         if episode.options or not need_options:
             asked += [Asked(n, episode, one.query, one.example_index, one.true_output) for one in queries]
-    return _not_empty(Questions(Path(file), episodes, asked, n_nothing, n_without))
+    return _not_empty(Questions(place(file), episodes, asked, n_nothing, n_without))
 
 
 def opened_model(model: str | LanguageModel, settings: ModelSettings | None, cache: ResponseCache | None) -> LanguageModel:
@@ -210,14 +210,14 @@ def run_parts(
 
 
 def _part(
-    compute: Callable[[LanguageModel, Sequence[Asked]], pl.DataFrame], asked: Sequence[Asked], file: Path, model: LanguageModel
+    compute: Callable[[LanguageModel, Sequence[Asked]], pl.DataFrame], asked: Sequence[Asked], file: Place, model: LanguageModel
 ) -> pl.DataFrame:
     with _located(file, asked):
         return compute(model, asked)
 
 
 @contextlib.contextmanager
-def _located(file: Path, asked: Sequence[Asked]) -> Iterator[None]:
+def _located(file: Place, asked: Sequence[Asked]) -> Iterator[None]:
     """Names the file and the episodes in what a model says of its input; it counts from the first of what it was given."""
     try:
         yield

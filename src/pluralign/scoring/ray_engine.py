@@ -169,6 +169,7 @@ def _versions() -> dict[str, str]:
 def _connected(address: str | None) -> Iterator[ModuleType]:
     """Ray, at this cluster; as it is if it is connected already."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # of a cluster that is started here: else all other work goes first
     try:
         import ray
     except ModuleNotFoundError as error:

@@ -56,7 +56,7 @@ from pluralign.tuning.steps import Schedule, open_schedule
 from pluralign.tuning.store import EncodedStore, default_encoded_path, encode_once
 from pluralign.tuning.work import StepWork
 
-__all__ = ["TunePlaces", "tune"]
+__all__ = ["TunePlaces", "share_of_lr", "tune"]
 
 Tell = Callable[..., None]
 
@@ -161,7 +161,7 @@ def tune(
                 coming = pool.submit(work.prepared, schedule, step + 1)
             torch.manual_seed(settings.seed * 1_000_003 + step)  # of dropout, where a model has some
             for group in optimizer.param_groups:
-                group["lr"] = settings.lr * _share_of_lr(step, schedule.n_steps, settings.warmup_steps)
+                group["lr"] = settings.lr * share_of_lr(step, schedule.n_steps, settings.warmup_steps)
             line = work.step(step, batches, optimizer)
             seconds = time.perf_counter() - began
             state = {
@@ -266,12 +266,12 @@ def _opened_log(
     return log
 
 
-def _share_of_lr(step: int, n_steps: int, warmup: int) -> float:
+def share_of_lr(step: int, n_steps: int, warmup: int) -> float:
     """Up from 0 over the first steps, then down, to 0 behind the last.
 
-    >>> [_share_of_lr(step, 4, 0) for step in range(4)]
+    >>> [share_of_lr(step, 4, 0) for step in range(4)]
     [1.0, 0.75, 0.5, 0.25]
-    >>> [_share_of_lr(step, 6, 2) for step in range(6)]
+    >>> [share_of_lr(step, 6, 2) for step in range(6)]
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
     """
     return (step + 1) / warmup if step < warmup else (n_steps - step) / max(1, n_steps - warmup)

@@ -19,6 +19,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +52,7 @@ __all__ = [
     "COLUMNS",
     "SPLITS",
     "Split",
+    "TaskRow",
     "load_prism",
     "prism_episodes",
     "quality_csv",
@@ -58,6 +60,7 @@ __all__ = [
     "relevance_rows",
     "split_of",
     "splits_of",
+    "task_rows",
 ]
 
 COLUMNS = ("situation", "vrd", "text", "explanation", "valence")
@@ -138,6 +141,37 @@ def relevance_rows(table: pl.DataFrame, splits: Mapping[str, Split], *, seed: in
     return pl.DataFrame(rows, schema=["situation", "vrd", "text", "label", "split"], orient="row")
 
 
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One thing that a model of values is asked, and the answer."""
+
+    task: ValuesTask
+    situation: str
+    consideration: Consideration | None
+    """None where the task is to generate."""
+    answer: str
+
+
+def task_rows(
+    table: pl.DataFrame,
+    relevance: pl.DataFrame,
+    *,
+    tasks: Sequence[ValuesTask] = TASKS,
+    per_task: int | None = None,
+    seed: int = 0,
+) -> Iterator[TaskRow]:
+    """The mixture of tasks. `table` and `relevance` hold what is wanted, e.g. one split.
+
+    `per_task` keeps so many of each task, by chance.
+    """
+    for task in tasks:
+        made = list(_of_task(task, table, relevance))
+        if per_task is not None and per_task < len(made):
+            chosen = np.sort(stream(seed, "prism mixture", task).permutation(len(made))[:per_task])
+            made = [made[i] for i in chosen.tolist()]
+        yield from made
+
+
 def prism_episodes(
     table: pl.DataFrame,
     relevance: pl.DataFrame,
@@ -146,18 +180,11 @@ def prism_episodes(
     per_task: int | None = None,
     seed: int = 0,
 ) -> Iterator[Episode]:
-    """The mixture of tasks: an episode for each row, the same description for all of a task; the unit is the situation.
-
-    `table` and `relevance` hold what is wanted, e.g. one split. `per_task` keeps so many of each task, by chance.
-    """
-    for task in tasks:
-        made = list(_of_task(task, table, relevance))
-        if per_task is not None and per_task < len(made):
-            chosen = np.sort(stream(seed, "prism mixture", task).permutation(len(made))[:per_task])
-            made = [made[i] for i in chosen.tolist()]
-        options = {"relevance": RELEVANCE, "valence": VALENCES}.get(task)
-        for situation, asked, answer in made:
-            yield Episode.checked(f"values_{task}", [Example(answer, asked)], DESCRIPTIONS[task], options, unit=situation)
+    """`task_rows`, an episode for each, the same description for all of a task; the unit is the situation."""
+    for row in task_rows(table, relevance, tasks=tasks, per_task=per_task, seed=seed):
+        options = {"relevance": RELEVANCE, "valence": VALENCES}.get(row.task)
+        examples = [Example(row.answer, _asked(row))]
+        yield Episode.checked(f"values_{row.task}", examples, DESCRIPTIONS[row.task], options, unit=row.situation)
 
 
 def quality_csv(table: pl.DataFrame, *, n: int, seed: int) -> str:
@@ -216,20 +243,27 @@ def _negatives(
     return found
 
 
-def _of_task(task: ValuesTask, table: pl.DataFrame, relevance: pl.DataFrame) -> Iterator[tuple[str, str, str]]:
-    """Situation, input and output of each row."""
+def _of_task(task: ValuesTask, table: pl.DataFrame, relevance: pl.DataFrame) -> Iterator[TaskRow]:
     if task == "relevance":
         for situation, vrd, text, label in relevance.select("situation", "vrd", "text", "label").iter_rows():
-            yield situation, relevance_input(situation, Consideration(vrd, text)), label
+            yield TaskRow(task, situation, Consideration(vrd, text), label)
         return
     for situation, vrd, text, explanation, valence in table.select(COLUMNS).iter_rows():
         one = Consideration(vrd, text)
         if task == "generate":
-            yield situation, generate_input(situation), one.written
+            yield TaskRow(task, situation, None, one.written)
         elif task == "valence":
-            yield situation, valence_input(situation, one), valence
+            yield TaskRow(task, situation, one, valence)
         elif explanation is not None:
-            yield situation, explanation_input(situation, one), one_line(explanation)
+            yield TaskRow(task, situation, one, one_line(explanation))
+
+
+def _asked(row: TaskRow) -> str:
+    """The input in the published form."""
+    if row.consideration is None:
+        return generate_input(row.situation)
+    about = {"relevance": relevance_input, "valence": valence_input, "explanation": explanation_input}
+    return about[row.task](row.situation, row.consideration)
 
 
 def _checked(table: pl.DataFrame, where: str) -> pl.DataFrame:
