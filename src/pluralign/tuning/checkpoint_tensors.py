@@ -128,7 +128,7 @@ def load_tensors(
     try:
         with contextlib.ExitStack() as stack:
             of_model, of_optimizer = (
-                SavedTensors([stack.enter_context(safe_open(path, framework="pt")) for path in paths], shapes)
+                _SavedTensors([stack.enter_context(safe_open(path, framework="pt")) for path in paths], shapes)
                 for paths, shapes in (
                     (weights, {name: view(tensor).shape for name, tensor in trained.items()}),
                     (states, {name: view(parameter).shape for name, (parameter, _) in owners.items()}),
@@ -149,7 +149,7 @@ def load_tensors(
         raise RunError(f"{weights[0].parent}: cannot be read: {error}; take an earlier checkpoint.") from error
 
 
-class SavedTensors:
+class _SavedTensors:
     """The tensors of a file, or those that several ranks saved in shards as they are whole."""
 
     def __init__(self, files: Sequence[Any], shapes: Mapping[str, torch.Size]) -> None:
@@ -226,7 +226,7 @@ def _state(key: str, saved: Tensor, parameter: Tensor, group: Mapping[str, Any])
     return _from_local(kept, parameter) if _is_sharded([parameter]) else kept
 
 
-def _check_model(path: Path, saved: SavedTensors, trained: Mapping[str, Tensor]) -> None:
+def _check_model(path: Path, saved: _SavedTensors, trained: Mapping[str, Tensor]) -> None:
     there, faults = set(saved.names), []
     if missing := sorted(trained.keys() - there):
         faults.append(f"it lacks {_some(missing)}, which the model trains")
@@ -244,7 +244,7 @@ def _check_model(path: Path, saved: SavedTensors, trained: Mapping[str, Tensor])
 
 
 def _check_optimizer(
-    path: Path, saved: SavedTensors, keys: Mapping[str, tuple[Tensor, Any] | None], view: Callable[[Tensor], Tensor]
+    path: Path, saved: _SavedTensors, keys: Mapping[str, tuple[Tensor, Any] | None], view: Callable[[Tensor], Tensor]
 ) -> None:
     if strange := sorted(key for key, owner in keys.items() if owner is None):
         raise RunError(f"{path}: has {_some(strange)}, which the optimiser does not have; make it of the same parameters.")

@@ -52,7 +52,7 @@ from pluralign.tuning.transplant_folder import check_room, new_folder, write_jso
 from pluralign.tuning.weights import step_loss, step_weight
 from pluralign.tuning.work import default_micro_tokens
 
-__all__ = ["RECIPE", "Pairs", "tune_pairs"]
+__all__ = ["RECIPE", "PairLoss", "Pairs", "tune_pairs"]
 
 RECIPE = TuneSettings(lr=3e-5, sequences_a_step=32, max_tokens=128)
 """The published recipe; `max_tokens` is of an input and of a target each."""
