@@ -110,10 +110,19 @@ def cosine_keep(
     limits = _limits(threshold, kinds)
     units = _directions(np.asarray(vectors, dtype=np.float64), len(order))[order]
 
+    quick = units.astype(np.float32)
+    unsure = 2 * units.shape[1] * float(np.finfo(np.float32).eps)  # twice what rounding can do to a product
+
     def similar(rows: IntArray, later: IntArray) -> Pairs:
-        cosine = np.minimum(units[rows] @ units[later].T, 1.0)
-        first, second = np.nonzero((cosine > limits[later]) & (rows[:, None] < later))
-        return rows[first], later[second]
+        cosine = quick[rows] @ quick[later].T
+        first, second = np.nonzero(cosine > (limits[later] - unsure).astype(np.float32))
+        is_pair = rows[first] < later[second]
+        one, other = rows[first[is_pair]], later[second[is_pair]]
+        close = np.flatnonzero(cosine[first[is_pair], second[is_pair]] < limits[other] + unsure)
+        exact = np.minimum(np.einsum("ij,ij->i", units[one[close]], units[other[close]]), 1.0)
+        is_over = np.ones(len(one), dtype=np.bool_)
+        is_over[close] = exact > limits[other[close]]
+        return one[is_over], other[is_over]
 
     return order[_survivors(_groups(kinds, across_vrd=across_vrd), similar)]
 
