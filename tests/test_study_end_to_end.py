@@ -20,6 +20,8 @@ from tables import small_table
 
 QUICK = ["--clusters", "2", "--max-examples", "4", "--permutations", "50", "--resamples", "200"]
 START = [sys.executable, "-c", "import sys; from pluralign.cli import main; sys.exit(main())"]
+HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+"""Where tests run in the background of a shell, SIGINT is ignored from the start."""
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +104,12 @@ def test_simulated_is_a_word_and_a_file_of_that_name_is_reached_by_its_path(
 def test_an_interrupted_study_goes_on_where_it_stopped(table: Path, tmp_path: Path) -> None:
     arguments = ["study", str(table), "--out", "out", "--n-seeds", "2", *QUICK]
     process = subprocess.Popen(
-        [*START, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
+        [*START[:2], HEARS + START[2], *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_environment(),
     )
     out, deadline = tmp_path / "out", time.monotonic() + 60
     while len(_finished(out)) < 8 and process.poll() is None and time.monotonic() < deadline:
