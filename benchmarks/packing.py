@@ -107,7 +107,7 @@ def main() -> None:
     config = LlamaConfig(vocab_size=4096, max_position_embeddings=4096, tie_word_embeddings=True, **SIZES[size])
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     loss = open_loss(model)
-    encoded = sequences(12 if args.full else 3, config.vocab_size)
+    encoded = sequences(12 if args.full else 1, config.vocab_size)
     chosen = layouts(encoded, full=args.full)
     seconds: dict[str, list[float]] = {name: [] for name in chosen}
     losses: dict[str, float] = {}

@@ -150,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Episodes to token ids, beside one tokenizer call per segment.")
     parser.add_argument("--full", action="store_true", help="the sizes of the claim (about two minutes)")
     full = parser.parse_args().full
-    n_episodes, n_examples, n_pieces = (1_500, 40, 32_000) if full else (400, 20, 2_000)
+    n_episodes, n_examples, n_pieces = (1_500, 40, 32_000) if full else (100, 20, 2_000)
     items = sentences(n_episodes * n_examples, words(20_000 if full else 2_000, seed=1), seed=2)
     tokenizer = train(items[:20_000], n_pieces)
     rows = []

