@@ -78,7 +78,7 @@ class Case:
 FULL = (Case(4096, "small", 5, 12, 3), Case(LARGE_VOCABULARY, "small", 2, 6, 3))
 QUICK = (Case(4096, "tiny", 1, 4, 1),)
 FULL_MEMORY = Case(LARGE_VOCABULARY, "small", 0, 1, 1, n_longest=8)
-QUICK_MEMORY = Case(32_768, "tiny", 0, 1, 1, n_longest=8)
+QUICK_MEMORY = Case(32_768, "tiny", 0, 1, 1, n_longest=2)
 
 
 def write_case(folder: Path, case: Case) -> Episodes:
