@@ -57,7 +57,7 @@ MEMORY_TARGET, LARGE_VOCABULARY = 2.0, 131_072
 MOST_DIFFERENCE = 1e-4
 """Of losses in float32, and of gradients by norm."""
 PARTS = ("speed", "lora", "memory", "data", "growth", "ranks", "suite")
-QUICK_PARTS = ("speed", "memory", "growth")
+QUICK_PARTS = ("speed", "growth")
 
 
 @dataclass(frozen=True)
