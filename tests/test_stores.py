@@ -28,7 +28,8 @@ from pluralign.models import ScriptedModel
 from pluralign.partitions import parts_of
 from pluralign.ratings.readers import ReadOptions, read_ratings
 from pluralign.runs import Run, RunConfig
-from pluralign.stores import Url, folder_here, is_store, on_disk, place, read_parquet, scan_parquet
+from pluralign.stored_files import on_disk, read_parquet, scan_parquet
+from pluralign.stores import Url, folder_here, is_store, place
 from pluralign.values.situations import read_situation_file
 from scoring.made_episodes import coins, written
 

@@ -40,9 +40,9 @@ from pluralign.ratings import Ratings
 from pluralign.ratings.readers import ReadOptions, read_ratings
 from pluralign.ratings.splits import split_fit_eval
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import held_model, opened_model, run_part, settings_of_run
+from pluralign.scoring.job import held_model, opened_model, settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
-from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere
+from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere, run_unit
 from pluralign.suite.ratings_name import is_ratings_name, ratings_file
 
 __all__ = ["Edited", "Given", "ProfilePlan", "Written", "edit", "given_ratings", "plan_write", "show", "write"]
@@ -278,14 +278,12 @@ class _Asked:
         for unit in self._drafting(raters):
             if self.tell is not None:
                 self.tell(f"asking {self.model.name}", done, len(raters), rate(self.totals))
-            table, took, _ = run_part(self.run, unit.name, self.model, functools.partial(unit.compute, self.model))
+            table, took, _ = run_unit(self.run, unit, self.model)
             drafts.append(table)
             self.totals += took
             done += unit.n
             if self.decoder is not None:
-                scoring = self._scoring(len(scores), table)
-                compute = functools.partial(scoring.compute, self.decoder)
-                found, took, _ = run_part(self.run, scoring.name, self.decoder, compute)
+                found, took, _ = run_unit(self.run, self._scoring(len(scores), table), self.decoder)
                 scores.append(found)
                 self.decoder_totals += took
         if self.tell is not None:

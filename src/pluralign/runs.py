@@ -26,7 +26,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -44,7 +43,9 @@ from pluralign.files import (
     write_json_atomic,
     write_text_atomic,
 )
-from pluralign.stores import Place, Url, folder_here, place, read_parquet, scan_parquet
+from pluralign.locks import locked_file
+from pluralign.stored_files import read_parquet, scan_parquet
+from pluralign.stores import Place, Url, folder_here, place
 
 if TYPE_CHECKING:
     import polars as pl
@@ -367,40 +368,4 @@ def _claimed(root: Place) -> IO[bytes] | None:
     if isinstance(root, Url):
         return None
     (root / "steps").mkdir(parents=True, exist_ok=True)
-    return _lock(root / ".lock")
-
-
-def _lock(path: Path) -> IO[bytes]:
-    """The lock file, open and locked; the system lets go of it when the process ends, however it ends."""
-    file = path.open("a+b")
-    try:
-        _lock_file(file)
-    except OSError as error:
-        if not isinstance(error, BlockingIOError | PermissionError):
-            file.close()
-            raise  # a file system without locks: not another process
-        file.seek(0)
-        holder = file.read(32).decode(errors="replace").strip()
-        file.close()
-        raise RunError(
-            f"{path.parent}: another process{f' ({holder})' if holder else ''} works in this folder; "
-            "wait for it, stop it, or pass another --out."
-        ) from error
-    file.truncate(0)
-    file.write(f"pid {os.getpid()}".encode())
-    file.flush()
-    return file
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock_file(file: IO[bytes]) -> None:
-        file.seek(1 << 30)  # far behind the text, which others may then still read
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock_file(file: IO[bytes]) -> None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return locked_file(root / ".lock")

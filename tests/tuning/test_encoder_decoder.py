@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,13 @@ import tiny_kaleido
 from pluralign.errors import DataError, ModelError, RunError, UsageError
 from pluralign.models import open_tokenizer
 from pluralign.tuning import encoder_decoder
-from pluralign.tuning.encoder_decoder import Pairs, tune_pairs
+from pluralign.tuning.encoder_decoder import tune_pairs
+from pluralign.tuning.pairs import PairLoss, Pairs
 from pluralign.tuning.run_log import read_log
 from pluralign.tuning.settings import LoraSettings, TuneSettings
 from pluralign.tuning.spectrum import TunePlaces
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETTINGS = TuneSettings(lr=3e-3, sequences_a_step=16, max_tokens=64, dtype="float32", epochs=3, save_every=2, measure_every=4)
 PLACES = TunePlaces(device="cpu")
@@ -38,15 +40,6 @@ def pairs(tokenizer: Any, _: Any = None) -> Pairs:
         tasks=("generate", "relevance", "valence", "explanation"),
         counts={"pairs": len(texts)},
     )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Small products are quicker so, beside other tests."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -181,12 +174,12 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path, tmp_path: Path) -
 
 
 def test_a_loss_that_is_no_number_ends_the_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forward = encoder_decoder.PairLoss.forward
+    forward = PairLoss.forward
 
     def broken(self: Any, *given: Any) -> Any:
         total, nats, is_top = forward(self, *given)
         return total * float("nan"), nats, is_top
 
-    monkeypatch.setattr(encoder_decoder.PairLoss, "forward", broken)
+    monkeypatch.setattr(PairLoss, "forward", broken)
     with pytest.raises(RunError, match=r"step 1: the loss of its pairs, or its gradient, is no number, e\.g\. of pair \d+"):
         tune_pairs(str(folder), pairs, tmp_path / "run", settings=SETTINGS, places=PLACES)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from transformers import PreTrainedTokenizerFast
 
 import tiny_kaleido
@@ -22,6 +20,8 @@ from pluralign.values.inputs import PUBLISHED, read_templates
 from pluralign.values.kaleido import open_values_model
 from pluralign.values.prism_data import TaskRow, split_of
 from pluralign.values.training import pairs_of, training_rows, tune_values
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETTINGS = TuneSettings(lr=1e-2, sequences_a_step=32, max_tokens=64, dtype="float32", epochs=15)
 
@@ -36,15 +36,6 @@ def table() -> pl.DataFrame:
                     valence = ("Supports", "Opposes", "Either")[(i + j) % 3]
                     rows.append((f"{situation} {n}", one.vrd, one.text, "because it is so .", valence))
     return pl.DataFrame(rows, schema=["situation", "vrd", "text", "explanation", "valence"], orient="row")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Small products are quicker so, beside other tests."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -27,9 +27,9 @@ from pluralign.models import LanguageModel, ModelSettings
 from pluralign.models.cache import ResponseCache
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import held_model, opened_model, run_part, settings_of_run
+from pluralign.scoring.job import held_model, opened_model, settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
-from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere
+from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere, run_unit
 from pluralign.suite.listing import Entry, entries
 
 __all__ = ["Planned", "evaluate", "measured", "outcomes_of", "planned"]
@@ -210,7 +210,7 @@ def _parts(
     """
     for unit in _units(evaluation, material, setting):
         before = {judge: judges.totals(judge) for judge in material.judges}
-        table, took, is_new = run_part(run, unit.name, model, functools.partial(unit.compute, model))
+        table, took, is_new = run_unit(run, unit, model)
         judged = _judged(run, unit.name, before, judges, is_new=is_new) if before else {}
         seconds = max(0.0, took.seconds - sum(one.seconds for one in judged.values()))
         yield unit.n, table, replace(took, seconds=seconds), judged

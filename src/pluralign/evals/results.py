@@ -13,7 +13,8 @@ from pluralign.evals.findings import Finding
 from pluralign.evals.kinds import LeftOut
 from pluralign.files import read_json
 from pluralign.scoring.totals import Prices, Totals
-from pluralign.stores import Place, read_parquet
+from pluralign.stored_files import read_parquet
+from pluralign.stores import Place
 
 __all__ = ["FORMAT", "Evaluated", "JudgeUse", "NotRun", "read_evaluated", "read_records", "records_name"]
 

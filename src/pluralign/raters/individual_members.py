@@ -23,9 +23,8 @@ from pluralign.raters.language_decoder import PART_ROWS, DecoderSettings, Told, 
 from pluralign.raters.representations import RaterTexts, RaterWords, Representation
 from pluralign.ratings import Ratings
 from pluralign.runs import Run
-from pluralign.scoring.job import run_part
 from pluralign.scoring.totals import Totals, rate
-from pluralign.scoring.units import Engine, Unit, finish_elsewhere
+from pluralign.scoring.units import Engine, Unit, finish_elsewhere, run_unit
 
 __all__ = ["LanguageMember", "Said", "StatisticalMember", "apart_of_kinds"]
 
@@ -93,7 +92,7 @@ class LanguageMember:
         finish_elsewhere(run, units, self.model, engine=self.engine, tell=self.tell)
         tables = []
         for unit, rows in zip(units, parts, strict=True):
-            table, took, _ = run_part(run, unit.name, self.model, functools.partial(unit.compute, self.model))
+            table, took, _ = run_unit(run, unit, self.model)
             tables.append(table.with_columns(pl.Series("row", rows)))
             self.totals += took
             self.n_done += len(rows)

@@ -30,9 +30,9 @@ from pluralign.ratings import Ratings
 from pluralign.ratings.keyed import id_codes, keyed_words
 from pluralign.ratings.splits import split_fit_eval
 from pluralign.runs import Run
-from pluralign.scoring.job import held_model, run_part
+from pluralign.scoring.job import held_model
 from pluralign.scoring.totals import Totals
-from pluralign.scoring.units import ModelEngine, Unit, finish_elsewhere
+from pluralign.scoring.units import ModelEngine, Unit, finish_elsewhere, run_unit
 
 __all__ = ["LanguageAsked", "LanguagePlan", "LanguageStudy", "ask_language_model", "plan_language_study"]
 
@@ -156,7 +156,7 @@ def ask_language_model(
         finish_elsewhere(run, units, model, engine=at_work, tell=tell and _without_note(tell))
     tables, totals, done = [], Totals(), 0
     for unit in units:
-        table, took, _ = run_part(run, unit.name, model, functools.partial(unit.compute, model))
+        table, took, _ = run_unit(run, unit, model)
         tables.append(table)
         totals += took
         done += unit.n

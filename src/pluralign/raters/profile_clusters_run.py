@@ -67,9 +67,9 @@ from pluralign.raters.representations import RaterWords
 from pluralign.ratings import Ratings
 from pluralign.ratings.splits import some_rows, split_fit_eval, split_raters
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import held_model, opened_model, run_part, settings_of_run
+from pluralign.scoring.job import held_model, opened_model, settings_of_run
 from pluralign.scoring.totals import Prices, Totals
-from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere
+from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere, run_unit
 
 __all__ = ["cluster_plan", "cluster_profiles"]
 
@@ -216,7 +216,7 @@ class _Steps:
     def ask(self, candidate: IntArray, item: IntArray) -> Answered:
         unit = self._unit(self.n_parts, candidate, item)
         self.n_parts += 1
-        table, totals, _ = run_part(self.run, unit.name, self.model, functools.partial(unit.compute, self.model))
+        table, totals, _ = run_unit(self.run, unit, self.model)
         self.totals += totals
         if table["candidate"].to_list() != candidate.tolist() or table["item"].to_list() != item.tolist():
             raise RunError(f"{self.run.folder}: step {unit.name} holds other questions; remove the folder to start anew.")

@@ -22,7 +22,7 @@ from pluralign.models.queries import AskedAt, queries_of, scored_examples
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
 from pluralign.scoring.totals import Totals
-from pluralign.scoring.units import AnyModel, Engine, ModelEngine, Unit, held, run_part, run_units
+from pluralign.scoring.units import AnyModel, Engine, ModelEngine, Unit, held, run_units
 from pluralign.stores import Place, place
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "opened_alike",
     "opened_model",
     "run_config",
-    "run_part",
     "run_parts",
     "settings_of_run",
     "whole_episodes",

@@ -37,6 +37,7 @@ __all__ = [
     "keep_unit",
     "measured_part",
     "run_part",
+    "run_unit",
     "run_units",
 ]
 
@@ -169,12 +170,17 @@ def run_units(
     for unit in units:
         if engine is None:
             show()
-        table, took, is_new = run_part(run, unit.name, model, functools.partial(unit.compute, model))
+        table, took, is_new = run_unit(run, unit, model)
         found.append(Finished(table, took, is_new or unit.name in elsewhere))
         done += unit.n
         here += took if is_new else Totals()
     show()
     return found
+
+
+def run_unit(run: Run, unit: Unit, model: AnyModel) -> tuple[pl.DataFrame, Totals, bool]:
+    """As `run_part`."""
+    return run_part(run, unit.name, model, functools.partial(unit.compute, model))
 
 
 def run_part(run: Run, name: str, model: AnyModel, compute: Callable[[], pl.DataFrame]) -> tuple[pl.DataFrame, Totals, bool]:

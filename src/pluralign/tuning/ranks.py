@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from pluralign.errors import UsageError
 from pluralign.models.loading import opened_device
+from pluralign.runs import Run, RunConfig
 
 __all__ = ["Ranks", "open_ranks"]
 
@@ -36,6 +38,17 @@ class Ranks:
         """Until all are here."""
         if self.n_ranks > 1:
             dist.barrier()
+
+    @contextlib.contextmanager
+    def open_run(self, out: Path, config: RunConfig) -> Iterator[Run | None]:
+        """The run folder, opened by the first process; the others wait until it is there."""
+        if not self.is_first:
+            self.wait()
+            yield None
+            return
+        with Run.open(out, config) as run:
+            self.wait()
+            yield run
 
     def total(self, values: Tensor) -> Tensor:
         """Summed over all ranks."""

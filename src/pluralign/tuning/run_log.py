@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from pluralign.errors import RunError, UsageError
 from pluralign.files import write_text_atomic
 
-__all__ = ["RunLog", "Tracker", "TrackerName", "open_tracker", "read_log"]
+__all__ = ["RunLog", "Tracker", "TrackerName", "last_measure", "open_tracker", "read_log"]
 
 TrackerName = Literal["trackio", "wandb"]
 
@@ -72,6 +72,12 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines[:-1]]
     except ValueError as error:
         raise RunError(f"{path}: this is no list of JSON lines: {error}; move it away.") from error
+
+
+def last_measure(path: str | os.PathLike[str]) -> Any:
+    """The newest on held-out data in a metrics.jsonl; None where there is none."""
+    measures = [line["held_out"] for line in read_log(path) if "held_out" in line]
+    return measures[-1] if measures else None
 
 
 def open_tracker(name: TrackerName, *, project: str, run: str, settings: Mapping[str, Any]) -> Tracker:

@@ -118,6 +118,10 @@ class TuneSettings:
         """What carries loss."""
         return self.loss_on or ("outputs" if self.method == "spectrum" else "all")
 
+    def steps_between(self, n_steps: int) -> tuple[int, int]:
+        """Steps between measures, and between checkpoints, of a run of so many."""
+        return self.measure_every or max(1, n_steps // 10), self.save_every or max(1, n_steps // 20)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         fields = asdict(self)

@@ -21,7 +21,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ from pluralign.tuning.held_out import chosen_sequences, held_out_measures
 from pluralign.tuning.loss import open_loss
 from pluralign.tuning.optimizers import open_optimizer
 from pluralign.tuning.ranks import Ranks, open_ranks
-from pluralign.tuning.run_log import RunLog, Tracker, TrackerName, open_tracker, read_log
+from pluralign.tuning.run_log import RunLog, Tracker, TrackerName, last_measure, open_tracker
 from pluralign.tuning.settings import TuneSettings
 from pluralign.tuning.sources import TrainingFiles, find_files
 from pluralign.tuning.start import (
@@ -52,11 +52,11 @@ from pluralign.tuning.start import (
     products_dtype,
     spread_out,
 )
-from pluralign.tuning.steps import Schedule, open_schedule
+from pluralign.tuning.steps import Schedule, open_schedule, share_of_lr
 from pluralign.tuning.store import EncodedStore, default_encoded_path, encode_once
 from pluralign.tuning.work import StepWork
 
-__all__ = ["TunePlaces", "share_of_lr", "tune"]
+__all__ = ["TunePlaces", "tune"]
 
 Tell = Callable[..., None]
 
@@ -103,7 +103,7 @@ def tune(
         cache = places.cache or default_encoded_path()
         files = find_files(data, held_out, cache=cache)
         files.check_tasks(settings.task_weights)
-        run = stack.enter_context(_opened_run(Path(out), model, files, settings, places, ranks))
+        run = stack.enter_context(ranks.open_run(Path(out), _config(model, files, settings, places)))
         if (Path(out) / "results.json").exists() and (Path(out) / "model").is_dir():
             tell("this run has ended; what it found is in results.json")
             ended: dict[str, Any] = read_json(Path(out) / "results.json")
@@ -146,8 +146,7 @@ def tune(
         log = _opened_log(Path(out), int(state["step"]), places, settings, ranks, stack)
 
         # step by step; the next step's batches are made in the meantime
-        measure_every = settings.measure_every or max(1, schedule.n_steps // 10)
-        save_every = settings.save_every or max(1, schedule.n_steps // 20)
+        measure_every, save_every = settings.steps_between(schedule.n_steps)
         pool = stack.enter_context(ThreadPoolExecutor(1))
         measure = functools.partial(_measured, work, files)
         if state["step"] == 0 and held_out_store is not None:
@@ -195,7 +194,7 @@ def tune(
             "products": str(products).removeprefix("torch."),
             "counts": store.counts,
         }
-        results["held_out"] = _last_measure(Path(out)) if ranks.is_first else None
+        results["held_out"] = last_measure(Path(out) / "metrics.jsonl") if ranks.is_first else None
         results["faults"] = write_model(Path(out), model, places.revision, trained, settings, ranks, products)
         for fault in results["faults"]:
             tell(f"{out}/model: {fault}")
@@ -209,11 +208,7 @@ def _silent(*_: Any) -> None:
     """Tells nobody."""
 
 
-@contextlib.contextmanager
-def _opened_run(
-    out: Path, model: str, files: TrainingFiles, settings: TuneSettings, places: TunePlaces, ranks: Ranks
-) -> Iterator[Run | None]:
-    """The run folder, by the first process; the others wait until it is there."""
+def _config(model: str, files: TrainingFiles, settings: TuneSettings, places: TunePlaces) -> RunConfig:
     inputs = {f"train/{n:04}": str(file.path) for n, file in enumerate(files.train)}
     inputs |= {f"held out/{n:04}": str(file.path) for n, file in enumerate(files.held_out)}
     if Path(model).is_dir():
@@ -221,13 +216,7 @@ def _opened_run(
     arguments = {"settings": settings.to_dict(), "revision": places.revision}
     if "model" not in inputs:
         arguments["model"] = model
-    if not ranks.is_first:
-        ranks.wait()
-        yield None
-        return
-    with Run.open(out, RunConfig(command="tune", arguments=arguments, seed=settings.seed, inputs=inputs)) as run:
-        ranks.wait()
-        yield run
+    return RunConfig(command="tune", arguments=arguments, seed=settings.seed, inputs=inputs)
 
 
 def _encoded(
@@ -266,17 +255,6 @@ def _opened_log(
     return log
 
 
-def share_of_lr(step: int, n_steps: int, warmup: int) -> float:
-    """Up from 0 over the first steps, then down, to 0 behind the last.
-
-    >>> [share_of_lr(step, 4, 0) for step in range(4)]
-    [1.0, 0.75, 0.5, 0.25]
-    >>> [share_of_lr(step, 6, 2) for step in range(6)]
-    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
-    """
-    return (step + 1) / warmup if step < warmup else (n_steps - step) / max(1, n_steps - warmup)
-
-
 def _note(line: Mapping[str, Any], state: Mapping[str, Any], schedule: Schedule) -> str:
     left = state["seconds"] / state["step"] * (schedule.n_steps - state["step"])
     share = line["loss_tokens"] / line["tokens"]
@@ -306,8 +284,3 @@ def _measured(work: StepWork, files: TrainingFiles, store: EncodedStore) -> dict
             return held_out_measures(batches, work.measures, names, task_of, seed=work.settings.seed)
     finally:
         work.wrapped.train()
-
-
-def _last_measure(out: Path) -> Any:
-    measures = [line["held_out"] for line in read_log(out / "metrics.jsonl") if "held_out" in line]
-    return measures[-1] if measures else None

@@ -24,7 +24,7 @@ from pluralign.tuning.packing import IntArray, Rows, bucket, pack
 from pluralign.tuning.settings import LossOn, TuneSettings
 from pluralign.tuning.store import EncodedStore
 
-__all__ = ["BatchMaker", "Schedule", "open_schedule", "supervised_on", "target_weights"]
+__all__ = ["BatchMaker", "Schedule", "open_schedule", "share_of_lr", "supervised_on", "target_weights"]
 
 
 WIDTH_STEP = 64
@@ -79,6 +79,17 @@ def _positions_of(budget: int, lengths: IntArray, seed: int) -> int:
     epochs, rest = divmod(budget, int(lengths.sum()))
     ends = lengths[_permutation(len(lengths), seed, epochs)].cumsum()
     return epochs * len(lengths) + (int(np.searchsorted(ends, rest)) + 1 if rest else 0)
+
+
+def share_of_lr(step: int, n_steps: int, warmup: int) -> float:
+    """Up from 0 over the first steps, then down, to 0 behind the last.
+
+    >>> [share_of_lr(step, 4, 0) for step in range(4)]
+    [1.0, 0.75, 0.5, 0.25]
+    >>> [share_of_lr(step, 6, 2) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    return (step + 1) / warmup if step < warmup else (n_steps - step) / max(1, n_steps - warmup)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -25,8 +25,9 @@ from pluralign.models.cache import ResponseCache
 from pluralign.models.opening import ModelSettings
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import run_part, settings_of_run
+from pluralign.scoring.job import settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
+from pluralign.scoring.units import run_part
 from pluralign.values.considerations import Consideration
 from pluralign.values.contrast import Change, Contrasts, contrast
 from pluralign.values.contrast_truth import ContrastScores, score_contrasts, simulated_considerations

@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from pluralign.errors import DataError, UsageError
-from pluralign.stores import Place, on_disk, place
+from pluralign.stored_files import on_disk
+from pluralign.stores import Place, place
 from pluralign.values.considerations import one_line
 
 __all__ = ["COLUMNS", "checked_situations", "read_situation_file", "read_table"]

@@ -31,9 +31,9 @@ from pluralign.models.opening import ModelSettings
 from pluralign.models.protocol import Usage
 from pluralign.progress import Tell
 from pluralign.runs import Run, RunConfig
-from pluralign.scoring.job import opened_alike, run_part, settings_of_run
+from pluralign.scoring.job import opened_alike, settings_of_run
 from pluralign.scoring.totals import Prices, Totals, rate
-from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere, held
+from pluralign.scoring.units import Engine, ModelEngine, Unit, finish_elsewhere, held, run_unit
 from pluralign.values.embedding import Embed, open_embedding
 from pluralign.values.kaleido import Decoding, ValuesModel, open_values_model
 from pluralign.values.notice import notice
@@ -250,7 +250,7 @@ class _Work:
         finish_elsewhere(run, units, self.model, engine=engine, tell=self.tell)
         for unit, first in zip(units, self._firsts, strict=True):
             self.say(first, now)
-            part, took, is_new = run_part(run, unit.name, self.model, functools.partial(unit.compute, self.model))
+            part, took, is_new = run_unit(run, unit, self.model)
             of_part = run.step_table(f"{unit.name}.situations", functools.partial(situations_of, part))
             counts, totals = counts + Counts.of(part, of_part), totals + took
             now += took if is_new else Totals()

@@ -25,7 +25,8 @@ import polars as pl
 
 from pluralign.errors import DataError
 from pluralign.models.content import IdArray
-from pluralign.tuning.encoder_decoder import RECIPE, Pairs, tune_pairs
+from pluralign.tuning.encoder_decoder import RECIPE, tune_pairs
+from pluralign.tuning.pairs import Pairs
 from pluralign.tuning.settings import TuneSettings
 from pluralign.tuning.spectrum import TunePlaces
 from pluralign.values.considerations import TASKS

@@ -26,7 +26,8 @@ from pluralign.ratings.readers.delimited import read_delimited
 from pluralign.ratings.readers.options import ReadOptions
 from pluralign.ratings.readers.parts import joined_parts
 from pluralign.ratings.table import Note
-from pluralign.stores import Place, Url, read_parquet
+from pluralign.stored_files import read_parquet
+from pluralign.stores import Place, Url
 
 __all__ = ["Source", "as_text", "frame_of_rows", "raise_faults", "text_frame"]
 
